@@ -1,0 +1,78 @@
+//! Which vectors this CPU has.
+
+use core::fmt;
+
+#[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+use fearless_simd::x86::{Avx2, Avx512};
+
+/// The vectors a step is computed with. Its result never depends on them.
+///
+/// Only detection makes a level, so every value is a proof that this CPU has its instructions.
+#[derive(Clone, Copy)]
+pub struct Level(pub(super) Isa);
+
+#[derive(Clone, Copy)]
+pub(super) enum Isa {
+    Portable,
+    #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+    Avx2(Avx2),
+    #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+    Avx512(Avx512),
+}
+
+impl Level {
+    /// The vectors that the build enables: SSE2 on x86-64, NEON on aarch64, unless the build was told more.
+    pub const PORTABLE: Self = Self(Isa::Portable);
+
+    /// All levels of this CPU, slowest first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        #[allow(unused_mut, reason = "there is nothing to detect in some builds")]
+        let mut levels = vec![Self::PORTABLE];
+        #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+        {
+            let cpu = fearless_simd::Level::new();
+            levels.extend(cpu.as_avx2().map(|proof| Self(Isa::Avx2(proof))));
+            levels.extend(cpu.as_avx512().map(|proof| Self(Isa::Avx512(proof))));
+        }
+        levels
+    }
+
+    /// The fastest level of this CPU.
+    #[must_use]
+    pub fn best() -> Self {
+        Self::available().pop().unwrap_or(Self::PORTABLE)
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self.0 {
+            Isa::Portable => "portable",
+            #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+            Isa::Avx2(_) => "avx2",
+            #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+            Isa::Avx512(_) => "avx512",
+        }
+    }
+}
+
+impl PartialEq for Level {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Level {}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Level({})", self.name())
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,37 @@
+//! The arithmetic of one step.
+
+mod average;
+mod decay;
+mod factor;
+mod gradient;
+
+pub use average::{Average, AverageSquare};
+pub use decay::{Decoupled, L1, L2};
+pub use factor::Factor;
+pub use gradient::Condition;
+
+use crate::Lane;
+
+/// The arithmetic of one step for one element with `S` numbers of state.
+///
+/// The fields of a formula are the coefficients of the step, already rounded to `f32`. It is written once, over
+/// [`Lane`]s, and knows nothing of widths, memory, threads or step counts.
+///
+/// State never arrives subnormal: what a formula leaves subnormal is stored as zero. A gradient may be. Products
+/// through [`Factor`], [`Average`] and [`AverageSquare`] stay fast whatever they are given.
+pub trait Formula<const S: usize>: Copy + Send + Sync {
+    /// Takes the parameter, its gradient and its state; returns the new parameter and the new state.
+    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]);
+}
+
+/// What is to be done with a formula whose type the caller does not know.
+///
+/// A [`Rule`](crate::Rule) hands its formula over through this, so that options such as `nesterov` pick a type, and
+/// the compiler sees one straight loop for each. A generic callback, as in `pulp::WithSimd`.
+pub trait WithFormula {
+    /// What comes of it.
+    type Output;
+
+    /// Receives the formula.
+    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output;
+}

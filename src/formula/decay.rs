@@ -1,0 +1,54 @@
+//! Weight decay around any formula.
+
+use super::{Factor, Formula};
+use crate::Lane;
+
+/// L2 decay: `g + weight_decay * p` goes into the formula.
+#[derive(Clone, Copy, Debug)]
+pub struct L2<F> {
+    /// `weight_decay`.
+    pub by: Factor,
+    /// What is decorated.
+    pub then: F,
+}
+
+impl<F: Formula<S>, const S: usize> Formula<S> for L2<F> {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
+        self.then.update(p, g + self.by.times(p), s)
+    }
+}
+
+/// L1 decay: `g + l1_decay * sign(p)` goes into the formula.
+#[derive(Clone, Copy, Debug)]
+pub struct L1<F> {
+    /// `l1_decay`.
+    pub by: f32,
+    /// What is decorated.
+    pub then: F,
+}
+
+impl<F: Formula<S>, const S: usize> Formula<S> for L1<F> {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
+        self.then.update(p, g + p.sign() * self.by, s)
+    }
+}
+
+/// Decoupled decay: `p * (1 - lr * weight_decay)` goes into the formula, and the gradient stays as it is.
+///
+/// Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, <https://arxiv.org/abs/1711.05101>.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoupled<F> {
+    /// `1 - lr * weight_decay`.
+    pub keep: Factor,
+    /// What is decorated.
+    pub then: F,
+}
+
+impl<F: Formula<S>, const S: usize> Formula<S> for Decoupled<F> {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
+        self.then.update(self.keep.times(p), g, s)
+    }
+}

@@ -1,0 +1,169 @@
+//! The number a formula computes with.
+
+#[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+mod dispatched;
+mod wide;
+
+use core::fmt::Debug;
+use core::ops::{Add, Div, Mul, Sub};
+
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
+/// One `f32`, or sixteen of them side by side (one cache line).
+///
+/// A [`Formula`](crate::Formula) is written over this trait and so runs at every width. Every operation is one IEEE 754
+/// operation, correctly rounded, or a choice made of comparisons: the result of an element depends neither
+/// on the width nor on the CPU. There is no fused multiply-add and no reciprocal estimate, on purpose.
+pub trait Lane:
+    Sealed
+    + Copy
+    + Debug
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Add<f32, Output = Self>
+    + Sub<f32, Output = Self>
+    + Mul<f32, Output = Self>
+    + Div<f32, Output = Self>
+{
+    /// One truth value for each number.
+    type Mask: Copy + Debug;
+
+    /// `value` in every place, in a lane of the kind of `self`.
+    #[must_use]
+    fn splat(self, value: f32) -> Self;
+
+    /// The square root, correctly rounded.
+    #[must_use]
+    fn sqrt(self) -> Self;
+
+    /// The magnitude.
+    #[must_use]
+    fn abs(self) -> Self;
+
+    /// Where `self < than`. Never true of NaN.
+    fn less(self, than: Self) -> Self::Mask;
+
+    /// Where `self` is NaN.
+    fn is_nan(self) -> Self::Mask;
+
+    /// Where the magnitude is under `bound`, which is not negative. Never true of NaN.
+    fn below(self, bound: f32) -> Self::Mask;
+
+    /// `+0` for a subnormal number or a zero, the number itself elsewhere.
+    ///
+    /// Arithmetic on subnormal numbers is up to a hundred times slower on many CPUs.
+    #[must_use]
+    fn flush(self) -> Self;
+
+    /// `yes` where the mask is true, `no` elsewhere.
+    #[must_use]
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+
+    /// The larger of two numbers, NaN if either is, as `torch.maximum`. Of two equal numbers, `other`.
+    #[inline(always)]
+    #[must_use]
+    fn max(self, other: Self) -> Self {
+        Self::select(self.is_nan(), self, Self::select(other.less(self), self, other))
+    }
+
+    /// The smaller of two numbers, NaN if either is, as `torch.minimum`. Of two equal numbers, `other`.
+    #[inline(always)]
+    #[must_use]
+    fn min(self, other: Self) -> Self {
+        Self::select(self.is_nan(), self, Self::select(self.less(other), self, other))
+    }
+
+    /// -1, 0 or 1 with the sign of the number; 0 for both zeros, NaN for NaN.
+    #[inline(always)]
+    #[must_use]
+    fn sign(self) -> Self {
+        let zero = self.splat(0.0);
+        let upper = Self::select(zero.less(self), self.splat(1.0), zero);
+        let sign = Self::select(self.less(zero), self.splat(-1.0), upper);
+        Self::select(self.is_nan(), self, sign)
+    }
+
+    /// `+0` where the magnitude is under `floor`, the number itself elsewhere. NaN stays.
+    #[inline(always)]
+    #[must_use]
+    fn zero_below(self, floor: f32) -> Self {
+        Self::select(self.below(floor), self.splat(0.0), self)
+    }
+}
+
+/// A [`Lane`] that can be fetched from memory and put back.
+pub(crate) trait Vector: Lane {
+    /// As many numbers at rest as the lane holds.
+    type Tile;
+    /// What must be shown to make such a lane: nothing, or a proof that the CPU has it.
+    type Proof: Copy;
+
+    fn load(proof: Self::Proof, tile: &Self::Tile) -> Self;
+    fn store(self, tile: &mut Self::Tile);
+}
+
+impl Sealed for f32 {}
+
+impl Lane for f32 {
+    type Mask = bool;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Self::abs(self)
+    }
+
+    #[inline(always)]
+    fn less(self, than: Self) -> bool {
+        self < than
+    }
+
+    #[inline(always)]
+    fn below(self, bound: f32) -> bool {
+        self.abs() < bound
+    }
+
+    #[inline(always)]
+    fn flush(self) -> Self {
+        self.zero_below(Self::MIN_POSITIVE)
+    }
+
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        Self::is_nan(self)
+    }
+
+    #[inline(always)]
+    fn select(mask: bool, yes: Self, no: Self) -> Self {
+        if mask { yes } else { no }
+    }
+}
+
+impl Vector for f32 {
+    type Tile = Self;
+    type Proof = ();
+
+    #[inline(always)]
+    fn load((): (), tile: &Self) -> Self {
+        *tile
+    }
+
+    #[inline(always)]
+    fn store(self, tile: &mut Self) {
+        *tile = self;
+    }
+}

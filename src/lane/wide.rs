@@ -1,0 +1,65 @@
+//! Sixteen numbers through `wide`, in the vectors the build enables: SSE2, NEON, WASM SIMD or better.
+
+use super::{Lane, Vector};
+use wide::f32x16;
+
+impl super::Sealed for f32x16 {}
+
+impl Lane for f32x16 {
+    type Mask = Self;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self {
+        Self::splat(value)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        Self::abs(self)
+    }
+
+    #[inline(always)]
+    fn less(self, than: Self) -> Self {
+        self.simd_lt(than)
+    }
+
+    #[inline(always)]
+    fn below(self, bound: f32) -> Self {
+        self.abs().simd_lt(Self::splat(bound))
+    }
+
+    #[inline(always)]
+    fn flush(self) -> Self {
+        self.zero_below(f32::MIN_POSITIVE)
+    }
+
+    #[inline(always)]
+    fn is_nan(self) -> Self {
+        Self::is_nan(self)
+    }
+
+    #[inline(always)]
+    fn select(mask: Self, yes: Self, no: Self) -> Self {
+        mask.bitselect(yes, no)
+    }
+}
+
+impl Vector for f32x16 {
+    type Tile = [f32; 16];
+    type Proof = ();
+
+    #[inline(always)]
+    fn load((): (), tile: &[f32; 16]) -> Self {
+        Self::new(*tile)
+    }
+
+    #[inline(always)]
+    fn store(self, tile: &mut [f32; 16]) {
+        *tile = self.to_array();
+    }
+}

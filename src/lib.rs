@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod engine;
+mod error;
+pub mod formula;
+mod lane;
+mod optimizer;
+pub mod reference;
+pub mod rule;
+
+pub use engine::{Level, Parallelism};
+pub use error::Error;
+pub use formula::{Formula, WithFormula};
+pub use lane::Lane;
+pub use optimizer::Optimizer;
+pub use rule::{Adam, AdamW, AnyRule, RmsProp, Rule, Sgd};

@@ -1,0 +1,163 @@
+//! A rule with its state.
+
+use crate::engine::{Level, Parallelism, Sweep};
+use crate::{Error, Formula, Rule, WithFormula};
+use wide::f32x16;
+
+/// A rule with its state and step count, for parameters of one length.
+///
+/// ```
+/// # fn main() -> Result<(), lanestep::Error> {
+/// use lanestep::{AdamW, Optimizer};
+/// let mut params = vec![1.0; 1000];
+/// let mut optimizer = Optimizer::new(AdamW { lr: 1e-2, ..AdamW::default() }, params.len())?;
+/// for _ in 0..100 {
+///     let grads: Vec<f32> = params.iter().map(|p| 2.0 * p).collect(); // of the sum of squares
+///     optimizer.step(&mut params, &grads)?;
+/// }
+/// assert!(params.iter().all(|p| p.abs() < 0.5));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Optimizer<R> {
+    rule: R,
+    len: usize,
+    steps: u64,
+    state: Vec<Slot>,
+    level: Level,
+    parallelism: Parallelism,
+}
+
+/// One number of state for each parameter, from zero, beginning on a cache line.
+#[derive(Clone, Debug)]
+struct Slot {
+    name: &'static str,
+    lines: Vec<f32x16>,
+}
+
+impl Slot {
+    fn numbers(&mut self, len: usize) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..len]
+    }
+}
+
+impl<R: Rule> Optimizer<R> {
+    /// An optimizer for `len` parameters at the best level of this CPU, in parallel if feature `rayon` is on.
+    ///
+    /// The state is one `f32` for each parameter and each of the rule's [`slots`](Rule::slots), all zero. The
+    /// system maps its memory when the first step writes it, on the thread that does.
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does
+    /// not take the state that it names, [`Error::Memory`] if there is no room for the state.
+    pub fn new(rule: R, len: usize) -> Result<Self, Error> {
+        rule.check()?;
+        let names = rule.slots();
+        rule.at(1, ExpectSlots(names.len()))?;
+        let slot = |&name| {
+            let lines = bytemuck::allocation::try_zeroed_vec(len.div_ceil(16));
+            lines.map(|lines| Slot { name, lines }).map_err(|()| Error::Memory { slots: names.len(), len })
+        };
+        let state = names.iter().map(slot).collect::<Result<_, _>>()?;
+        Ok(Self { rule, len, steps: 0, state, level: Level::best(), parallelism: Parallelism::default() })
+    }
+
+    /// Computes with the vectors of `level`.
+    #[must_use]
+    pub fn with_level(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    /// Computes on the calling thread or over rayon.
+    #[must_use]
+    pub fn with_parallelism(self, parallelism: Parallelism) -> Self {
+        Self { parallelism, ..self }
+    }
+
+    /// One step: updates `params` and the state by the gradients `grads`, and counts.
+    ///
+    /// The result is the same to the bit whatever the level, the parallelism, the number of threads, the
+    /// alignment of the slices, and however the parameters are cut into optimizers.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if a slice has not [`len`](Self::len) elements. Nothing has been written then.
+    pub fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), Error> {
+        for (what, found) in [("params", params.len()), ("grads", grads.len())] {
+            if found != self.len {
+                return Err(Error::Length { what, expected: self.len, found });
+            }
+        }
+        let steps = self.steps.saturating_add(1);
+        let state = self.state.iter_mut().map(|slot| slot.numbers(self.len));
+        let (level, parallelism) = (self.level, self.parallelism);
+        self.rule.at(steps, Sweep { level, parallelism, params, grads, state })?;
+        self.steps = steps;
+        Ok(())
+    }
+
+    /// The learning rate.
+    pub fn lr(&self) -> f64 {
+        self.rule.lr()
+    }
+
+    /// Changes the learning rate, from the next step on.
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] if the rule does not allow it; the learning rate stays as it was then.
+    pub fn set_lr(&mut self, lr: f64) -> Result<(), Error> {
+        let mut rule = self.rule.clone();
+        rule.set_lr(lr);
+        rule.check()?;
+        self.rule = rule;
+        Ok(())
+    }
+}
+
+impl<R> Optimizer<R> {
+    /// How many steps have been taken.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The state of the name, one number for each parameter; `None` if the rule has no such slot.
+    pub fn state(&self, name: &str) -> Option<&[f32]> {
+        let slot = self.state.iter().find(|slot| slot.name == name)?;
+        Some(&bytemuck::cast_slice(&slot.lines)[..self.len])
+    }
+
+    /// The rule.
+    pub const fn rule(&self) -> &R {
+        &self.rule
+    }
+
+    /// How many parameters the optimizer was made for.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it was made for none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The vectors it computes with.
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whether it computes over rayon.
+    pub const fn parallelism(&self) -> Parallelism {
+        self.parallelism
+    }
+}
+
+/// Looks at a formula's number of slots and nothing else.
+struct ExpectSlots(usize);
+
+impl WithFormula for ExpectSlots {
+    type Output = Result<(), Error>;
+
+    fn formula<F: Formula<S>, const S: usize>(self, _formula: F) -> Self::Output {
+        if self.0 == S { Ok(()) } else { Err(Error::Slots { expected: self.0, found: S }) }
+    }
+}

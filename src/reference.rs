@@ -1,0 +1,204 @@
+//! The specification: every rule in plain scalar loops.
+//!
+//! Written apart from the rest of the crate, of which it uses nothing but the hyperparameters' names: no lanes, no
+//! formulas, no engine. An [`Optimizer`](crate::Optimizer) equals these functions bit for bit, at every level, on
+//! every number of threads (which NaN it is that comes out of an operation is not promised). To check a port, or to
+//! learn what a rule computes and in which order, read here.
+//!
+//! Every function is step `t`, counted from 1, over all elements: `p` are the parameters, `g` the gradients, `s` the
+//! state slots in the order of [`Rule::slots`](crate::Rule::slots), zero before the first step. They panic if a
+//! slice is too short.
+//!
+//! What is common to all:
+//!
+//! - Coefficients are computed in `f64` and rounded once to `f32`; elements are computed in `f32`, each operation
+//!   rounded on its own.
+//! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
+//!   zero ([`scale`]).
+
+use crate::{Adam, AdamW, RmsProp, Sgd};
+
+/// One step of [`Sgd`].
+pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let rest = if t == 1 { 1.0 } else { 1.0 - o.dampening };
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (mut p_i, mut g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        if o.momentum != 0.0 {
+            let b = scale(s[0][i], o.momentum) + scale(g, rest);
+            s[0][i] = flush(b);
+            g = if o.nesterov { g + scale(b, o.momentum) } else { b };
+        }
+        p_i -= scale(g, o.lr);
+        p[i] = p_i;
+    }
+}
+
+/// One step of [`RmsProp`].
+pub fn rmsprop(o: &RmsProp, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (mut p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let v = average_square(s[0][i], g, o.alpha);
+        s[0][i] = flush(v);
+        let mut mean_square = v;
+        if o.centered {
+            let slot = if o.momentum == 0.0 { 1 } else { 2 };
+            let a = average(s[slot][i], g, o.alpha);
+            s[slot][i] = flush(a);
+            let a = if a.abs() < 1.084_202_2e-19 { 0.0 } else { a }; // 2^-63, the root of MIN_POSITIVE
+            mean_square = flush(v - a * a);
+        }
+        let root = mean_square.sqrt() + o.eps as f32;
+        if o.momentum == 0.0 {
+            p_i -= scale(g, o.lr) / root;
+        } else {
+            let b = scale(s[1][i], o.momentum) + flush(g) / root;
+            s[1][i] = flush(b);
+            p_i -= scale(b, o.lr);
+        }
+        p[i] = p_i;
+    }
+}
+
+/// One step of [`Adam`].
+pub fn adam(o: &Adam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let (beta1, beta2) = o.betas;
+    let (mut lr, mut correction) = (o.lr, 1.0);
+    if o.bias_correction {
+        lr = o.lr / (1.0 - power(beta1, t));
+        correction = (1.0 - power(beta2, t)).sqrt();
+    }
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let m = average(s[0][i], g, beta1);
+        let mut v = average_square(s[1][i], g, beta2);
+        s[0][i] = flush(m);
+        s[1][i] = flush(v);
+        if o.amsgrad {
+            let w = s[2][i];
+            v = if w > v || w.is_nan() { w } else { v };
+            s[2][i] = flush(v);
+        }
+        p[i] = p_i - scale(m, lr) / (v.sqrt() / correction as f32 + o.eps as f32);
+    }
+}
+
+/// One step of [`AdamW`].
+pub fn adamw(o: &AdamW, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let adam_with_decoupled_decay = Adam {
+        lr: o.lr,
+        betas: o.betas,
+        eps: o.eps,
+        amsgrad: o.amsgrad,
+        bias_correction: o.bias_correction,
+        weight_decay: o.weight_decay,
+        decoupled_weight_decay: true,
+        l1_decay: o.l1_decay,
+        clip_value: o.clip_value,
+        maximize: o.maximize,
+    };
+    adam(&adam_with_decoupled_decay, t, p, g, s);
+}
+
+/// `x`, or `+0` if it is subnormal or a zero.
+#[must_use]
+pub fn flush(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
+}
+
+/// `x * c`, where `x` counts as `+0` if the product would be subnormal.
+#[must_use]
+pub fn scale(x: f32, c: f64) -> f32 {
+    let c = c as f32;
+    let x = if x.abs() < smallest(c) { 0.0 } else { x };
+    x * c
+}
+
+/// The smallest magnitude whose product with `c` is normal.
+fn smallest(c: f32) -> f32 {
+    f32::MIN_POSITIVE / c.abs()
+}
+
+/// What every rule first makes of a gradient: clamp, negate to maximize, and L1 decay.
+#[must_use]
+pub fn gradient(g: f32, p: f32, clip_value: Option<f64>, maximize: bool, l1_decay: f64) -> f32 {
+    let mut g = g;
+    if let Some(clip) = clip_value {
+        let clip = clip as f32;
+        if g > clip {
+            g = clip;
+        } else if g < -clip {
+            g = -clip;
+        }
+    }
+    if maximize || clip_value.is_some() {
+        g = scale(g, if maximize { -1.0 } else { 1.0 });
+    }
+    if l1_decay != 0.0 {
+        let sign = if p.is_nan() {
+            p
+        } else if p > 0.0 {
+            1.0
+        } else if p < 0.0 {
+            -1.0
+        } else {
+            0.0
+        };
+        g += sign * l1_decay as f32;
+    }
+    g
+}
+
+/// What every rule then does with `weight_decay`: shrink the parameter, or add it to the gradient.
+#[must_use]
+pub fn decay(p: f32, g: f32, lr: f64, weight_decay: f64, decoupled: bool) -> (f32, f32) {
+    if weight_decay == 0.0 {
+        (p, g)
+    } else if decoupled {
+        (scale(p, 1.0 - lr * weight_decay), g)
+    } else {
+        (p, g + scale(p, weight_decay))
+    }
+}
+
+/// A moving average, `m + (1 - beta) * (x - m)`, computed from the nearer end; `x` where the step to it would be
+/// subnormal.
+#[must_use]
+pub fn average(m: f32, x: f32, beta: f64) -> f32 {
+    let rest = 1.0 - beta;
+    let step = if rest < 0.5 { rest as f32 } else { -beta as f32 };
+    let apart = x - m;
+    if apart.abs() < smallest(step) {
+        x + 0.0 * step
+    } else if rest < 0.5 {
+        m + apart * step
+    } else {
+        x + apart * step
+    }
+}
+
+/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`; an `x` whose term would be subnormal counts as
+/// zero.
+#[must_use]
+pub fn average_square(v: f32, x: f32, beta: f64) -> f32 {
+    let rest = (1.0 - beta) as f32;
+    let x = if x.abs() < smallest(rest).sqrt() { 0.0 } else { x };
+    v * beta as f32 + x * rest * x
+}
+
+/// `base` to the power of `exponent`: the squares of `base` whose bits are set in `exponent`, multiplied together
+/// from the lowest.
+#[must_use]
+pub fn power(base: f64, exponent: u64) -> f64 {
+    let mut product = 1.0;
+    let mut square = base;
+    for bit in 0..u64::BITS {
+        if exponent >> bit & 1 == 1 {
+            product *= square;
+        }
+        square *= square;
+    }
+    product
+}

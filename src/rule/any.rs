@@ -1,0 +1,103 @@
+//! A rule chosen at run time.
+
+/// Declares the rules: the module and type of each, and [`AnyRule`] of them all. The twin of a rule in
+/// [`reference`](crate::reference) is the function named after the rule's module.
+macro_rules! rules {
+    ($($module:ident::$Rule:ident as $name:literal),+ $(,)?) => {
+        $(
+            mod $module;
+            pub use $module::$Rule;
+        )+
+
+        /// A rule chosen at run time.
+        ///
+        /// With feature `serde`, PyTorch's dictionary of options with its class under `rule`.
+        ///
+        #[cfg_attr(feature = "serde", doc = "```")]
+        #[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// use lanestep::{AnyRule, Optimizer};
+        /// let rule: AnyRule = serde_json::from_str(r#"{"rule": "SGD", "lr": 0.1, "momentum": 0.9}"#)?;
+        /// let optimizer = Optimizer::new(rule, 1000)?;
+        /// assert_eq!(optimizer.state("momentum_buffer"), Some(&[0.0; 1000][..]));
+        /// # Ok(()) }
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "rule"))]
+        #[non_exhaustive]
+        pub enum AnyRule {
+            $(
+                #[doc = concat!("[`", stringify!($Rule), "`]")]
+                #[cfg_attr(feature = "serde", serde(rename = $name))]
+                $Rule($Rule),
+            )+
+        }
+
+        impl AnyRule {
+            /// Every rule with its defaults.
+            #[must_use]
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$Rule($Rule::default())),+]
+            }
+
+            /// The name of the rule's class in PyTorch.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$Rule(_) => $name,)+
+                }
+            }
+
+            /// Step `t` by the rule's plain scalar twin in [`reference`](crate::reference).
+            ///
+            /// # Panics
+            /// When a slice is shorter than `params`, or `state` has not one for each of [`slots`](Rule::slots).
+            pub fn reference(&self, t: u64, params: &mut [f32], grads: &[f32], state: &mut [Vec<f32>]) {
+                match self {
+                    $(Self::$Rule(rule) => crate::reference::$module(rule, t, params, grads, state),)+
+                }
+            }
+        }
+
+        $(
+            impl From<$Rule> for AnyRule {
+                fn from(rule: $Rule) -> Self {
+                    Self::$Rule(rule)
+                }
+            }
+        )+
+
+        impl Rule for AnyRule {
+            fn slots(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$Rule(rule) => rule.slots(),)+
+                }
+            }
+
+            fn check(&self) -> Result<(), Error> {
+                match self {
+                    $(Self::$Rule(rule) => rule.check(),)+
+                }
+            }
+
+            fn lr(&self) -> f64 {
+                match self {
+                    $(Self::$Rule(rule) => rule.lr(),)+
+                }
+            }
+
+            fn set_lr(&mut self, lr: f64) {
+                match self {
+                    $(Self::$Rule(rule) => rule.set_lr(lr),)+
+                }
+            }
+
+            fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
+                match self {
+                    $(Self::$Rule(rule) => rule.at(t, with),)+
+                }
+            }
+        }
+    };
+}
+pub(super) use rules;

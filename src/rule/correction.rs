@@ -1,0 +1,20 @@
+//! Bias correction.
+
+/// `1 - beta^t`: how much of an average that keeps `beta` of itself and starts from zero has been filled after `t`
+/// steps. For `beta` in `[0, 1)`.
+///
+/// The power is by squaring, from the lowest bit of `t`, so that its bits are the same on every platform.
+#[must_use]
+pub fn bias_correction(beta: f64, t: u64) -> f64 {
+    /// From here on the power is too small to be seen beside 1.
+    const NOTHING: f64 = f64::EPSILON / 4.0;
+    let (mut power, mut square, mut rest) = (1.0, beta, t);
+    while rest > 0 && square > NOTHING {
+        // `square` or 1, by a mask: a branch on the bits of a step count would often be guessed wrong.
+        let set = (rest & 1).wrapping_neg();
+        power *= f64::from_bits(square.to_bits() & set | 1_f64.to_bits() & !set);
+        square *= square;
+        rest >>= 1;
+    }
+    if rest > 0 { 1.0 } else { 1.0 - power }
+}

@@ -1,0 +1,138 @@
+//! Stochastic gradient descent, with momentum and Nesterov's momentum.
+//!
+//! ```text
+//! momentum == 0:   p = p - lr*g
+//! momentum != 0:   b = b*momentum + (1 - dampening)*g        (the first step does not dampen)
+//!                  p = p - lr*b                  or, nesterov,   p = p - lr*(g + momentum*b)
+//! ```
+//!
+//! The buffer starts from zero and takes the first gradient whole, as PyTorch's does; other libraries dampen the
+//! first gradient too. There is no state without momentum.
+//!
+//! Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
+
+use super::{Rule, range, shared::shared};
+use crate::formula::Factor;
+use crate::{Error, Formula, Lane, WithFormula};
+
+/// Stochastic gradient descent, as `torch.optim.SGD`.
+///
+/// ```
+/// # fn main() -> Result<(), lanestep::Error> {
+/// use lanestep::{Optimizer, Sgd};
+/// let mut optimizer = Optimizer::new(Sgd { lr: 0.5, momentum: 0.9, ..Sgd::default() }, 1)?;
+/// let mut params = [1.0];
+/// optimizer.step(&mut params, &[1.0])?; // momentum_buffer = 1
+/// optimizer.step(&mut params, &[0.1])?; // momentum_buffer = 0.9 * 1 + 0.1
+/// assert_eq!(params, [0.0]);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
+pub struct Sgd {
+    /// Learning rate.
+    pub lr: f64,
+    /// How much of itself the buffer keeps; 0 is plain descent without a buffer.
+    pub momentum: f64,
+    /// How much of the gradient the buffer refuses.
+    pub dampening: f64,
+    /// Whether to look ahead along the buffer; needs momentum and no dampening.
+    pub nesterov: bool,
+    /// Strength of the decay towards zero.
+    pub weight_decay: f64,
+    /// Whether `weight_decay` shrinks the parameter itself instead of entering the gradient.
+    pub decoupled_weight_decay: bool,
+    /// Strength of the decay by the parameter's sign.
+    pub l1_decay: f64,
+    /// Largest magnitude that an element of the gradient keeps.
+    pub clip_value: Option<f64>,
+    /// Whether to climb.
+    pub maximize: bool,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self {
+            lr: 1e-3,
+            momentum: 0.0,
+            dampening: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            decoupled_weight_decay: false,
+            l1_decay: 0.0,
+            clip_value: None,
+            maximize: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Plain {
+    lr: Factor,
+}
+
+impl Formula<0> for Plain {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
+        (p - self.lr.times(g), [])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Momentum<const NESTEROV: bool> {
+    lr: Factor,
+    momentum: Factor,
+    rest: Factor,
+}
+
+impl<const NESTEROV: bool> Formula<1> for Momentum<NESTEROV> {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, [b]: [L; 1]) -> (L, [L; 1]) {
+        let b = self.momentum.times(b) + self.rest.times(g);
+        let along = if NESTEROV { g + self.momentum.times(b) } else { b };
+        (p - self.lr.times(along), [b])
+    }
+}
+
+impl Rule for Sgd {
+    fn slots(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        shared!(self).check()?;
+        range::non_negative("momentum", self.momentum)?;
+        range::unit("dampening", self.dampening)?;
+        if self.nesterov {
+            range::check("momentum", self.momentum, self.momentum > 0.0, "(0, f32::MAX] with nesterov")?;
+            range::check("dampening", self.dampening, self.dampening == 0.0, "[0, 0] with nesterov")?;
+        }
+        Ok(())
+    }
+
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
+    fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
+        let lr = Factor::new(self.lr);
+        if self.momentum == 0.0 {
+            return shared!(self).around(Plain { lr }, with);
+        }
+        let momentum = Factor::new(self.momentum);
+        let rest = Factor::new(if t == 1 { 1.0 } else { 1.0 - self.dampening });
+        if self.nesterov {
+            shared!(self).around(Momentum::<true> { lr, momentum, rest }, with)
+        } else {
+            shared!(self).around(Momentum::<false> { lr, momentum, rest }, with)
+        }
+    }
+}

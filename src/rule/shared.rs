@@ -1,0 +1,82 @@
+//! The options that every optimizer shares.
+
+use super::range;
+use crate::formula::{Condition, Decoupled, Factor, L1, L2};
+use crate::{Error, Formula, WithFormula};
+
+/// The options that every optimizer shares. [`around`](Self::around) puts their decorators around a formula.
+///
+/// In the order of the step: clamp the gradient by value, negate it to maximize, decay. A decorator that is not
+/// asked for is not there. In the same order of operations as `torch.optim`.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    /// Learning rate; decoupled decay is scaled by it.
+    pub lr: f64,
+    /// Strength of the decay by the parameter's size; 0 is off.
+    pub weight_decay: f64,
+    /// Whether `weight_decay` shrinks the parameter itself instead of entering the gradient.
+    pub decoupled_weight_decay: bool,
+    /// Strength of the decay by the parameter's sign; 0 is off.
+    pub l1_decay: f64,
+    /// Largest magnitude that an element of the gradient keeps.
+    pub clip_value: Option<f64>,
+    /// Whether to climb.
+    pub maximize: bool,
+}
+
+impl Shared {
+    /// Whether each is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] names the first that is not.
+    pub fn check(&self) -> Result<(), Error> {
+        range::non_negative("lr", self.lr)?;
+        range::non_negative("weight_decay", self.weight_decay)?;
+        range::non_negative("l1_decay", self.l1_decay)?;
+        range::non_negative("clip_value", self.clip_value.unwrap_or(0.0))
+    }
+
+    /// Hands `formula`, decorated, to `with`.
+    pub fn around<F: Formula<S>, const S: usize, W: WithFormula>(self, then: F, with: W) -> W::Output {
+        if self.weight_decay == 0.0 {
+            self.l1(then, with)
+        } else if self.decoupled_weight_decay {
+            let keep = Factor::new(1.0 - self.lr * self.weight_decay);
+            self.l1(Decoupled { keep, then }, with)
+        } else {
+            self.l1(L2 { by: Factor::new(self.weight_decay), then }, with)
+        }
+    }
+
+    fn l1<F: Formula<S>, const S: usize, W: WithFormula>(self, then: F, with: W) -> W::Output {
+        if self.l1_decay == 0.0 {
+            self.condition(then, with)
+        } else {
+            self.condition(L1 { by: self.l1_decay as f32, then }, with)
+        }
+    }
+
+    fn condition<F: Formula<S>, const S: usize, W: WithFormula>(self, then: F, with: W) -> W::Output {
+        if self.clip_value.is_none() && !self.maximize {
+            return with.formula(then);
+        }
+        let clip = self.clip_value.map_or(f32::INFINITY, |clip| clip as f32);
+        let scale = Factor::new(if self.maximize { -1.0 } else { 1.0 });
+        with.formula(Condition { clip, scale, then })
+    }
+}
+
+/// The [`Shared`] options of a rule, which has a field for each.
+macro_rules! shared {
+    ($rule:expr) => {
+        $crate::rule::Shared {
+            lr: $rule.lr,
+            weight_decay: $rule.weight_decay,
+            decoupled_weight_decay: $rule.decoupled_weight_decay,
+            l1_decay: $rule.l1_decay,
+            clip_value: $rule.clip_value,
+            maximize: $rule.maximize,
+        }
+    };
+}
+pub(super) use shared;
