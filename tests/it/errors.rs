@@ -1,0 +1,164 @@
+//! Every way to be refused, and that nothing was written.
+
+use crate::cases::{fields, parse, with};
+use ciborium::Value;
+use lanestep::{AdamW, AnyRule, Error, Formula, Lane, Level, Optimizer, Rule, Sgd, WithFormula};
+
+fn name_of(error: &Error) -> &'static str {
+    match error {
+        Error::Hyperparameter { name, .. } => name,
+        other => panic!("another error: {other:?}"),
+    }
+}
+
+#[test]
+fn every_number_of_every_rule_is_checked_and_named() {
+    let mut checked = 0;
+    for rule in AnyRule::all() {
+        let map = fields(&rule);
+        for (i, (name, value)) in map.iter().enumerate() {
+            let name = name.as_text().unwrap();
+            for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e-3, 1e39] {
+                let bad = Value::Float(bad);
+                let wrong: Vec<(String, Value)> = match value {
+                    Value::Float(_) | Value::Null => vec![(name.to_owned(), bad)],
+                    Value::Array(numbers) => (0..numbers.len())
+                        .map(|k| {
+                            let mut numbers = numbers.clone();
+                            numbers[k] = bad.clone();
+                            (format!("{name}.{k}"), Value::Array(numbers))
+                        })
+                        .collect(),
+                    _ => vec![],
+                };
+                for (full_name, value) in wrong {
+                    let rule = parse(with(&map, i, &value));
+                    let error = Optimizer::new(rule, 3).unwrap_err();
+                    assert_eq!(name_of(&error), full_name, "{rule:?}");
+                    assert!(error.to_string().contains(&full_name) && error.to_string().contains('['));
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked >= 100, "only {checked} values: has the list of options been lost?");
+}
+
+#[test]
+fn a_beta_of_one_is_refused() {
+    let error = Optimizer::new(AdamW { betas: (0.9, 1.0), ..AdamW::default() }, 3).unwrap_err();
+    assert_eq!(error, Error::Hyperparameter { name: "betas.1", found: 1.0, allowed: "[0, 1)" });
+    assert_eq!(error.to_string(), "betas.1 is 1, but must be in [0, 1)");
+}
+
+#[test]
+fn nesterov_needs_momentum_and_no_dampening() {
+    let nesterov = Sgd { nesterov: true, ..Sgd::default() };
+    assert_eq!(name_of(&nesterov.check().unwrap_err()), "momentum");
+    let dampened = Sgd { momentum: 0.9, dampening: 0.1, ..nesterov };
+    assert_eq!(name_of(&dampened.check().unwrap_err()), "dampening");
+    assert_eq!(Sgd { momentum: 0.9, ..nesterov }.check(), Ok(()));
+}
+
+#[test]
+fn slices_of_other_lengths_are_refused_and_nothing_is_written() {
+    for rule in AnyRule::all() {
+        let mut optimizer = Optimizer::new(rule, 20).unwrap();
+        optimizer.step(&mut [0.5; 20], &[0.25; 20]).unwrap();
+        let state = |optimizer: &Optimizer<AnyRule>| -> Vec<Vec<f32>> {
+            rule.slots().iter().map(|name| optimizer.state(name).unwrap().to_vec()).collect()
+        };
+        let before = state(&optimizer);
+        for (params, grads, what, found) in
+            [(19, 20, "params", 19), (21, 20, "params", 21), (20, 0, "grads", 0), (20, 21, "grads", 21)]
+        {
+            let mut values = vec![0.5; params];
+            let error = optimizer.step(&mut values, &vec![0.25; grads]).unwrap_err();
+            assert_eq!(error, Error::Length { what, expected: 20, found });
+            assert_eq!(
+                error.to_string(),
+                format!("{what} has {found} elements, but the optimizer was made for 20")
+            );
+            assert_eq!(values, vec![0.5; params]);
+        }
+        assert_eq!(state(&optimizer), before);
+        assert_eq!(optimizer.steps(), 1);
+    }
+}
+
+#[test]
+fn a_bad_learning_rate_is_refused_and_the_old_one_stays() {
+    let mut optimizer = Optimizer::new(AdamW::default(), 1).unwrap();
+    for lr in [f64::NAN, -1.0, f64::INFINITY] {
+        assert_eq!(name_of(&optimizer.set_lr(lr).unwrap_err()), "lr");
+    }
+    assert_eq!(optimizer.lr().to_bits(), AdamW::default().lr.to_bits());
+    assert_eq!(*optimizer.rule(), AdamW::default());
+}
+
+#[test]
+fn more_state_than_memory_is_an_error() {
+    for len in [usize::MAX, isize::MAX as usize, usize::MAX / 8] {
+        let error = Optimizer::new(AdamW::default(), len).unwrap_err();
+        assert_eq!(error, Error::Memory { slots: 2, len });
+        assert!(error.to_string().contains(&len.to_string()));
+    }
+}
+
+#[test]
+fn an_unknown_state_is_none() {
+    let optimizer = Optimizer::new(Sgd::default(), 4).unwrap();
+    assert_eq!(optimizer.state("momentum_buffer"), None);
+    assert_eq!((optimizer.len(), optimizer.is_empty(), optimizer.steps()), (4, false, 0));
+}
+
+/// Names one slot and takes two: at once, or only from step 3 on.
+#[derive(Clone, Debug)]
+struct Confused {
+    from: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Takes;
+
+impl<const S: usize> Formula<S> for Takes {
+    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
+        (p - g, s)
+    }
+}
+
+impl Rule for Confused {
+    fn slots(&self) -> &'static [&'static str] {
+        &["only"]
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn lr(&self) -> f64 {
+        0.0
+    }
+
+    fn set_lr(&mut self, _lr: f64) {}
+
+    fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
+        if t >= self.from {
+            with.formula::<Takes, 2>(Takes)
+        } else {
+            with.formula::<Takes, 1>(Takes)
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_contradicts_itself_is_an_error() {
+    let wrong = Error::Slots { expected: 1, found: 2 };
+    assert_eq!(Optimizer::new(Confused { from: 1 }, 5).unwrap_err(), wrong);
+    let mut optimizer = Optimizer::new(Confused { from: 3 }, 5).unwrap().with_level(Level::PORTABLE);
+    let mut params = [0.0; 5];
+    assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));
+    assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));
+    assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Err(wrong));
+    assert_eq!((optimizer.steps(), params), (2, [-2.0; 5]));
+}

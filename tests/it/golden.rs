@@ -1,0 +1,73 @@
+//! Trajectories of PyTorch 2.15 on CPU: no farther from its float64 run than twice its float32 run.
+
+use approx::{assert_abs_diff_eq, assert_relative_eq};
+use lanestep::{AnyRule, Level, Optimizer};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+struct Golden {
+    optimizer: String,
+    params0: Vec<f32>,
+    grads: Vec<Vec<f32>>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    desc: String,
+    options: BTreeMap<String, Value>,
+    params_f32: BTreeMap<u64, Vec<f64>>,
+    params_f64: BTreeMap<u64, Vec<f64>>,
+    state_f64: BTreeMap<String, Value>,
+}
+
+fn distance(a: impl Iterator<Item = f64>, b: &[f64]) -> f64 {
+    a.zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+/// Every rule must have its file: one that PyTorch lacks says so here.
+#[test]
+fn every_rule_follows_pytorch() {
+    for rule in AnyRule::all() {
+        let file = format!("{}/tests/golden/{}.json", env!("CARGO_MANIFEST_DIR"), rule.name().to_lowercase());
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let golden: Golden = serde_json::from_str(&text).unwrap();
+        assert_eq!(golden.optimizer, rule.name());
+        assert!(golden.cases.len() >= 5);
+        for case in &golden.cases {
+            for level in Level::available() {
+                follow(&golden, case, level);
+            }
+        }
+    }
+}
+
+fn follow(golden: &Golden, case: &Case, level: Level) {
+    let context = format!("{} {}", golden.optimizer, case.desc);
+    let mut options = case.options.clone();
+    options.insert("rule".into(), golden.optimizer.clone().into());
+    let rule: AnyRule = serde_json::from_value(serde_json::to_value(options).unwrap()).unwrap();
+    let mut optimizer = Optimizer::new(rule, golden.params0.len()).unwrap().with_level(level);
+    let mut params = golden.params0.clone();
+    let mut compared = 0;
+    for grads in &golden.grads {
+        optimizer.step(&mut params, grads).unwrap();
+        let Some(truth) = case.params_f64.get(&optimizer.steps()) else { continue };
+        let largest = truth.iter().fold(0.0, |max: f64, p| max.max(p.abs())) as f32;
+        let ulp = f64::from(largest.next_up() - largest);
+        let theirs = distance(case.params_f32[&optimizer.steps()].iter().copied(), truth);
+        let ours = distance(params.iter().copied().map(f64::from), truth);
+        assert_abs_diff_eq!(ours, 0.0, epsilon = 2.0 * theirs + 8.0 * ulp);
+        compared += 1;
+    }
+    assert!(compared >= 5, "{context}: nothing was compared");
+    for (name, truth) in case.state_f64.iter().filter(|(name, _)| *name != "step") {
+        let truth: Vec<f64> = serde_json::from_value(truth.clone()).unwrap();
+        let found = optimizer.state(name).unwrap_or_else(|| panic!("{context}: no {name}"));
+        for (&found, &truth) in found.iter().zip(&truth) {
+            assert_relative_eq!(f64::from(found), truth, max_relative = 1e-5, epsilon = 1e-7);
+        }
+    }
+}

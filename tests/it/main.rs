@@ -1,0 +1,12 @@
+//! Bits, not tolerances: the optimizer against `reference` in every way it can be run.
+
+mod bits;
+mod cases;
+mod errors;
+mod golden;
+mod lane;
+mod subnormal;
+#[cfg(feature = "serde")]
+mod options;
+mod own_rule;
+mod random;

@@ -1,0 +1,53 @@
+//! PyTorch's dictionaries of options.
+
+use lanestep::{Adam, AdamW, AnyRule, RmsProp, Sgd};
+
+#[test]
+fn a_dictionary_parses_unchanged() {
+    let text = r#"{"rule": "AdamW", "lr": 1e-3, "betas": [0.9, 0.999], "weight_decay": 0.1, "amsgrad": true,
+        "maximize": false}"#;
+    let rule: AnyRule = serde_json::from_str(text).unwrap();
+    assert_eq!(rule, AdamW { weight_decay: 0.1, amsgrad: true, ..AdamW::default() }.into());
+}
+
+#[test]
+fn what_is_left_out_is_pytorchs_default() {
+    for (name, rule) in [
+        ("SGD", AnyRule::Sgd(Sgd { lr: 1e-3, momentum: 0.0, weight_decay: 0.0, ..Sgd::default() })),
+        ("RMSprop", RmsProp { lr: 1e-2, alpha: 0.99, eps: 1e-8, ..RmsProp::default() }.into()),
+        ("Adam", Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, ..Adam::default() }.into()),
+        ("AdamW", AdamW { lr: 1e-3, betas: (0.9, 0.999), weight_decay: 1e-2, ..AdamW::default() }.into()),
+    ] {
+        assert_eq!(serde_json::from_str::<AnyRule>(&format!(r#"{{"rule": "{name}"}}"#)).unwrap(), rule);
+        assert_eq!(rule.name(), name);
+    }
+}
+
+#[test]
+fn unknown_options_and_rules_are_errors() {
+    for (text, word) in [
+        (r#"{"rule": "SGD", "betas": [0.9, 0.999]}"#, "betas"),
+        (r#"{"rule": "Adam", "learning_rate": 0.1}"#, "learning_rate"),
+        (r#"{"rule": "Adam", "betas": [0.9]}"#, "length"),
+        (r#"{"rule": "Adam", "lr": "fast"}"#, "fast"),
+        (r#"{"rule": "Adamm"}"#, "Adamm"),
+        (r#"{"lr": 0.1}"#, "rule"),
+    ] {
+        let error = serde_json::from_str::<AnyRule>(text).unwrap_err();
+        assert!(error.to_string().contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    for rule in crate::cases::every_combination() {
+        let text = serde_json::to_string(&rule).unwrap();
+        assert_eq!(serde_json::from_str::<AnyRule>(&text).unwrap(), rule, "{text}");
+    }
+}
+
+#[test]
+fn a_rule_by_itself_needs_no_tag() {
+    let rule: Sgd = serde_json::from_str(r#"{"lr": 1, "momentum": 0.9, "nesterov": true}"#).unwrap();
+    assert_eq!(rule, Sgd { lr: 1.0, momentum: 0.9, nesterov: true, ..Sgd::default() });
+}

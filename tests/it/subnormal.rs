@@ -1,0 +1,65 @@
+//! State is never left subnormal, and averages come to rest.
+
+use crate::cases::{Outcome, Run, assert_same, each_option, ordinary};
+use lanestep::{Level, Optimizer, Parallelism, Rule};
+
+fn steps(gradient: f32, n: usize) -> impl Iterator<Item = Vec<f32>> {
+    std::iter::repeat_n(vec![gradient; 18], n)
+}
+
+#[test]
+fn hundreds_of_steps_of_tiny_gradients() {
+    for gradient in [0.0, -0.0, 1e-45, 1e-40, 1.2e-38, 1e-37, 1e-31, 1e-30, 1e-20, 2e-19, 4e-18] {
+        for rule in each_option() {
+            let mut run = Run::new(rule, 18, 3, 1, ordinary);
+            run.grads.extend(steps(gradient, 900));
+            let expected = run.reference();
+            for slot in &expected.state {
+                let subnormal = slot.iter().find(|x| x.is_subnormal());
+                assert_eq!(subnormal, None, "{rule:?} with {gradient:e}");
+            }
+            let level = Level::best();
+            assert_same(&run.optimizer(level, Parallelism::Serial), &expected, &(rule, gradient));
+        }
+    }
+}
+
+#[test]
+fn the_first_moment_decays_to_zero_and_not_to_a_tiny_number() {
+    for beta1 in [0.0, 0.3, 0.9, 0.99] {
+        let rule = lanestep::Adam { betas: (beta1, 0.999), ..Default::default() };
+        let mut optimizer = Optimizer::new(rule, 18).unwrap();
+        let mut params = vec![1.0; 18];
+        optimizer.step(&mut params, &[1.0; 18]).unwrap();
+        for grads in steps(0.0, 9000) {
+            optimizer.step(&mut params, &grads).unwrap();
+        }
+        assert_eq!(optimizer.state("exp_avg"), Some(&[0.0; 18][..]), "beta1 {beta1}");
+        assert!(params.iter().all(|p| p.is_finite()));
+    }
+}
+
+#[test]
+fn an_average_arrives_at_a_constant() {
+    for x in [1e-31_f32, -1e-33, 1e-36, 2e-38] {
+        let rule = lanestep::Adam::default();
+        let mut optimizer = Optimizer::new(rule, 18).unwrap();
+        for grads in steps(x, 400) {
+            optimizer.step(&mut [1.0; 18], &grads).unwrap();
+        }
+        let error = optimizer.state("exp_avg").unwrap().iter().map(|m| ((m - x) / x).abs());
+        assert!(error.fold(0.0, f32::max) < 1e-5, "{x:e}");
+    }
+}
+
+#[test]
+fn state_that_decays_is_flushed_once_below_the_smallest_normal_number() {
+    let rule = lanestep::Sgd { momentum: 0.5, ..Default::default() };
+    let mut run = Run { rule: rule.into(), params: vec![0.0], grads: vec![vec![f32::MIN_POSITIVE * 2.0]] };
+    run.grads.extend(vec![vec![0.0]; 1]);
+    let Outcome { state, .. } = run.optimizer(Level::best(), Parallelism::Serial);
+    assert_eq!(state[0][0].to_bits(), f32::MIN_POSITIVE.to_bits());
+    run.grads.push(vec![0.0]);
+    assert_eq!(run.optimizer(Level::best(), Parallelism::Serial).state[0][0].to_bits(), 0);
+    assert_eq!(run.rule.slots(), ["momentum_buffer"]);
+}
