@@ -3,10 +3,10 @@
 mod bits;
 mod cases;
 mod errors;
+mod fuzzed;
 mod golden;
 mod lane;
 mod subnormal;
-#[cfg(feature = "serde")]
 mod options;
 mod own_rule;
 mod random;

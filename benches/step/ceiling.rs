@@ -1,0 +1,68 @@
+//! The memory ceiling: the streams of a step with next to no arithmetic.
+//!
+//! Loops of their own beside rayon, nothing of the crate's engine: what a step takes longer than this is arithmetic
+//! or overhead.
+
+/// Reads parameters, gradients and state, and writes parameters and state, once.
+pub(crate) fn pass(params: &mut [f32], grads: &[f32], state: &mut [Vec<f32>], parallel: bool) {
+    match state {
+        [] => split(params, grads, [], parallel),
+        [a] => split(params, grads, [a], parallel),
+        [a, b] => split(params, grads, [a, b], parallel),
+        [a, b, c] => split(params, grads, [a, b, c], parallel),
+        more => panic!("{} slots", more.len()),
+    }
+}
+
+/// One equal part for each thread.
+fn split<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S], parallel: bool) {
+    if !parallel {
+        return add(params, grads, state);
+    }
+    #[cfg(feature = "rayon")]
+    rayon::scope(|scope| {
+        let part = grads.len().div_ceil(rayon::current_num_threads()).next_multiple_of(16);
+        let mut state = state.map(|slot| slot.chunks_mut(part));
+        for (params, grads) in params.chunks_mut(part).zip(grads.chunks(part)) {
+            let state = state.each_mut().map(|slot| slot.next().expect("slices of one length"));
+            scope.spawn(move |_| add(params, grads, state));
+        }
+    });
+}
+
+/// With the widest vectors of this CPU.
+fn add<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f")]
+        fn avx512<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
+            add_each(params, grads, state);
+        }
+        #[target_feature(enable = "avx2")]
+        fn avx2<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
+            add_each(params, grads, state);
+        }
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the feature has just been detected.
+            return unsafe { avx512(params, grads, state) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the feature has just been detected.
+            return unsafe { avx2(params, grads, state) };
+        }
+    }
+    add_each(params, grads, state);
+}
+
+#[inline(always)]
+fn add_each<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
+    let n = params.len();
+    let grads = &grads[..n];
+    let state = state.map(|slot| &mut slot[..n]);
+    for i in 0..n {
+        params[i] += grads[i];
+        for k in 0..S {
+            state[k][i] += grads[i];
+        }
+    }
+}

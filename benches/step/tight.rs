@@ -1,0 +1,107 @@
+//! AdamW with its defaults in loops written by hand for nothing else: the yardstick.
+
+/// One step `t` over parameters, gradients and both moments.
+pub(crate) type Step = fn(i32, &mut [f32], &[f32], &mut [f32], &mut [f32]);
+
+/// The loops that this CPU can run.
+pub(crate) fn loops() -> Vec<(&'static str, Step)> {
+    let mut loops: Vec<(&'static str, Step)> = vec![("plain-loop", plain)];
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+        loops.push(("intrinsics", |t, p, g, m, v| {
+            // SAFETY: the features have just been detected.
+            unsafe { avx512::<false>(t, p, g, m, v) }
+        }));
+        loops.push(("intrinsics-guarded", |t, p, g, m, v| {
+            // SAFETY: the features have just been detected.
+            unsafe { avx512::<true>(t, p, g, m, v) }
+        }));
+    }
+    loops
+}
+
+struct Coefficients {
+    keep: f32,
+    rest1: f32,
+    beta2: f32,
+    rest2: f32,
+    lr: f32,
+    correction: f32,
+    eps: f32,
+}
+
+fn coefficients(t: i32) -> Coefficients {
+    let (lr, beta1, beta2): (f64, f64, f64) = (1e-3, 0.9, 0.999);
+    Coefficients {
+        keep: (1.0 - lr * 1e-2) as f32,
+        rest1: (1.0 - beta1) as f32,
+        beta2: beta2 as f32,
+        rest2: (1.0 - beta2) as f32,
+        lr: (lr / (1.0 - beta1.powi(t))) as f32,
+        correction: (1.0 - beta2.powi(t)).sqrt() as f32,
+        eps: 1e-8,
+    }
+}
+
+/// What one writes without a second thought. The compiler vectorizes it.
+pub(crate) fn plain(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    let c = coefficients(t);
+    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+        *m += (g - *m) * c.rest1;
+        *v = *v * c.beta2 + g * c.rest2 * g;
+        *p = *p * c.keep - c.lr * *m / (v.sqrt() / c.correction + c.eps);
+    }
+}
+
+/// In AVX-512 intrinsics; if `GUARDED`, with the crate's care for subnormal numbers, for the same bits on any input.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn avx512<const GUARDED: bool>(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    use std::arch::x86_64::*;
+    let c = coefficients(t);
+    let [keep, rest1, beta2, rest2, lr, correction, eps] =
+        [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.correction, c.eps].map(|x| _mm512_set1_ps(x));
+    let floor = |by: f32| _mm512_castps_si512(_mm512_set1_ps(f32::MIN_POSITIVE / by));
+    let [keep_floor, rest1_floor, lr_floor] = [c.keep, c.rest1, c.lr].map(floor);
+    let square_floor = _mm512_castps_si512(_mm512_set1_ps((f32::MIN_POSITIVE / c.rest2).sqrt()));
+    let magnitude = _mm512_set1_epi32(i32::MAX);
+    let exponent = _mm512_set1_epi32(f32::INFINITY.to_bits() as i32);
+    let at_least = |x: __m512, floor: __m512i| {
+        _mm512_cmpge_epi32_mask(_mm512_and_si512(_mm512_castps_si512(x), magnitude), floor)
+    };
+    let flush = |x: __m512| _mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(x), exponent), x);
+    let n = p.len();
+    assert!(n % 16 == 0 && [g.len(), m.len(), v.len()] == [n; 3]);
+    for i in (0..n).step_by(16) {
+        // SAFETY: `i + 16 <= n`, the length of all four slices.
+        let [p_at, m_at, v_at] = unsafe { [p.as_mut_ptr().add(i), m.as_mut_ptr().add(i), v.as_mut_ptr().add(i)] };
+        let (p, g, m, v) = unsafe {
+            (_mm512_loadu_ps(p_at), _mm512_loadu_ps(g.as_ptr().add(i)), _mm512_loadu_ps(m_at), _mm512_loadu_ps(v_at))
+        };
+        let apart = _mm512_sub_ps(g, m);
+        let mut squared = g;
+        let (step, from) = if GUARDED {
+            let far = at_least(apart, rest1_floor);
+            squared = _mm512_maskz_mov_ps(at_least(g, square_floor), g);
+            (_mm512_maskz_mul_ps(far, apart, rest1), _mm512_mask_mov_ps(g, far, m))
+        } else {
+            (_mm512_mul_ps(apart, rest1), m)
+        };
+        let m = _mm512_add_ps(from, step);
+        let v = _mm512_add_ps(_mm512_mul_ps(v, beta2), _mm512_mul_ps(_mm512_mul_ps(squared, rest2), squared));
+        let (kept, along) = if GUARDED {
+            (_mm512_maskz_mul_ps(at_least(p, keep_floor), p, keep), _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr))
+        } else {
+            (_mm512_mul_ps(p, keep), _mm512_mul_ps(m, lr))
+        };
+        let root = _mm512_add_ps(_mm512_div_ps(_mm512_sqrt_ps(v), correction), eps);
+        let p = _mm512_sub_ps(kept, _mm512_div_ps(along, root));
+        let (m, v) = if GUARDED { (flush(m), flush(v)) } else { (m, v) };
+        // SAFETY: as above.
+        unsafe {
+            _mm512_storeu_ps(p_at, p);
+            _mm512_storeu_ps(m_at, m);
+            _mm512_storeu_ps(v_at, v);
+        }
+    }
+}
