@@ -12,7 +12,8 @@ mod tight;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use lanestep::{AdamW, AnyRule, Level, Optimizer, Parallelism, Rule};
+use lanestep::{AdamW, AnyRule, Level, Optimizer, Parallelism, Rule, Sgd};
+use std::cell::LazyCell;
 use std::time::Duration;
 
 const SIZES: [u32; 4] = [10, 14, 20, 24];
@@ -25,6 +26,7 @@ fn parallelisms() -> Vec<(&'static str, Parallelism)> {
     ]
 }
 
+#[derive(Clone)]
 struct Data {
     params: Vec<f32>,
     grads: Vec<f32>,
@@ -36,72 +38,92 @@ impl Data {
     fn new(n: usize, slots: usize) -> Self {
         let rng = &mut fastrand::Rng::with_seed(n as u64);
         let params = (0..n).map(|_| rng.f32() - 0.5).collect();
-        let grads = (0..n).map(|_| (rng.f32() - 0.5) * 10_f32.powi(rng.i32(-4..1))).collect();
+        let grads = (0..n).map(|_| (rng.f32() - 0.5) * [1.0, 1e-1, 1e-2, 1e-4][rng.usize(..4)]).collect();
         Self { params, grads, state: vec![vec![0.0; n]; slots] }
     }
-}
-
-/// Parameters after two steps of `rule` by the reference.
-fn expect(rule: AnyRule, data: &mut Data) -> Vec<u32> {
-    let mut params = data.params.clone();
-    for t in 1..=2 {
-        rule.reference(t, &mut params, &data.grads, &mut data.state);
-    }
-    bits(&params)
 }
 
 fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| x.to_bits()).collect()
 }
 
-fn group<'a>(c: &'a mut Criterion, name: &str, n: usize, slots: usize) -> BenchmarkGroup<'a, WallTime> {
+/// An optimizer and its data, after two steps that are checked against the reference.
+struct Ready {
+    optimizer: Optimizer<AnyRule>,
+    data: Data,
+}
+
+impl Ready {
+    fn new(rule: AnyRule, data: &Data, expected: &[u32], level: Level, parallelism: Parallelism) -> Self {
+        let optimizer = Optimizer::new(rule, data.params.len()).expect("a valid rule");
+        let optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+        let mut ready = Self { optimizer, data: data.clone() };
+        ready.step();
+        ready.step();
+        assert!(bits(&ready.data.params) == expected, "{rule:?} {level}: other bits than the reference");
+        ready
+    }
+
+    fn step(&mut self) {
+        self.optimizer.step(&mut self.data.params, &self.data.grads).expect("right lengths");
+    }
+}
+
+/// The parameters after two steps by the reference.
+fn expect(rule: AnyRule, data: &Data) -> Vec<u32> {
+    let Data { mut params, grads, mut state } = data.clone();
+    for t in 1..=2 {
+        rule.reference(t, &mut params, &grads, &mut state);
+    }
+    bits(&params)
+}
+
+/// What is set up is kept from sample to sample, and made only if the filter asks for it.
+fn bench<T>(group: &mut Group<'_>, name: &str, new: impl Fn() -> T, mut step: impl FnMut(&mut T)) {
+    let mut ready = None;
+    group.bench_function(name, |b| {
+        let ready = ready.get_or_insert_with(&new);
+        b.iter(|| step(ready));
+    });
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn group<'a>(c: &'a mut Criterion, name: &str, n: usize, slots: usize) -> Group<'a> {
     let mut group = c.benchmark_group(name);
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2)).sample_size(20);
     group.throughput(Throughput::Bytes((n * 4 * (3 + 2 * slots)) as u64));
     group
 }
 
+/// Every rule by default, and SGD with momentum, as its defaults have no state.
+fn all() -> Vec<(&'static str, AnyRule)> {
+    let sgd = Sgd { momentum: 0.9, ..Sgd::default() };
+    let mut rules: Vec<_> = AnyRule::all().into_iter().map(|rule| (rule.name(), rule)).collect();
+    rules.push(("SGD-momentum", sgd.into()));
+    rules
+}
+
 fn rules(c: &mut Criterion) {
-    for rule in AnyRule::all().into_iter().chain(with_momentum()) {
+    for (name, rule) in all() {
         for size in SIZES {
-            rule_at_size(c, rule, 1 << size, &format!("{}/2^{size}", title(rule)));
-        }
-    }
-}
-
-/// The defaults of SGD have no state.
-fn with_momentum() -> Option<AnyRule> {
-    Some(lanestep::Sgd { momentum: 0.9, ..Default::default() }.into())
-}
-
-fn title(rule: AnyRule) -> String {
-    match rule {
-        AnyRule::Sgd(sgd) if sgd.momentum != 0.0 => "SGD-momentum".to_owned(),
-        _ => rule.name().to_owned(),
-    }
-}
-
-fn rule_at_size(c: &mut Criterion, rule: AnyRule, n: usize, name: &str) {
-    let slots = rule.slots().len();
-    let mut group = group(c, name, n, slots);
-    let mut data = Data::new(n, slots);
-    let expected = expect(rule, &mut data);
-    for (mode, parallelism) in parallelisms() {
-        group.bench_function(format!("ceiling/{mode}"), |b| {
-            let mut data = Data::new(n, slots);
-            b.iter(|| ceiling::pass(&mut data.params, &data.grads, &mut data.state, mode == "rayon"));
-        });
-        for level in Level::available() {
-            group.bench_function(format!("{level}/{mode}"), |b| {
-                let new = || Optimizer::new(rule, n).unwrap().with_level(level).with_parallelism(parallelism);
-                let mut optimizer = new();
-                let mut params = data.params.clone();
-                for _ in 0..2 {
-                    optimizer.step(&mut params, &data.grads).unwrap();
+            let n = 1 << size;
+            let slots = rule.slots().len();
+            let mut group = group(c, &format!("{name}/2^{size}"), n, slots);
+            let data = LazyCell::new(|| Data::new(n, slots));
+            let expected = LazyCell::new(|| expect(rule, &data));
+            for (mode, parallelism) in parallelisms() {
+                bench(
+                    &mut group,
+                    &format!("ceiling/{mode}"),
+                    || data.clone(),
+                    |Data { params, grads, state }| ceiling::pass(params, grads, state, mode != "serial"),
+                );
+                for level in Level::available() {
+                    let new = || Ready::new(rule, &data, &expected, level, parallelism);
+                    bench(&mut group, &format!("{level}/{mode}"), new, Ready::step);
                 }
-                assert!(bits(&params) == expected, "{name} {level} {mode}: other bits than the reference");
-                b.iter(|| optimizer.step(&mut params, &data.grads).unwrap());
-            });
+            }
         }
     }
 }
@@ -111,64 +133,65 @@ fn yardstick(c: &mut Criterion) {
     for (n, name) in [(1 << 14, "yardstick/2^14"), (64, "yardstick/64")] {
         let rule = AnyRule::from(AdamW::default());
         let mut group = group(c, name, n, 2);
-        let mut data = Data::new(n, 2);
-        let expected = expect(rule, &mut data);
-        let optimizer = || Optimizer::new(AdamW::default(), n).unwrap();
-        group.bench_function("lanestep", |b| {
-            let (mut optimizer, mut params) = (optimizer(), data.params.clone());
-            b.iter(|| optimizer.step(&mut params, &data.grads).unwrap());
-        });
-        for (loop_name, tight) in tight::loops() {
-            let mut t = 0;
-            let mut step = |data: &mut Data| {
-                t += 1;
+        let data = Data::new(n, 2);
+        let expected = expect(rule, &data);
+        let new = || Ready::new(rule, &data, &expected, Level::best(), Parallelism::default());
+        bench(&mut group, "lanestep", new, Ready::step);
+        for (name, step) in tight::loops() {
+            let step = |(t, data): &mut (u64, Data)| {
+                *t += 1;
                 let [m, v] = &mut data.state[..] else { unreachable!("two slots") };
-                tight(t, &mut data.params, &data.grads, m, v);
+                step(*t, &mut data.params, &data.grads, m, v);
             };
-            let mut data = Data::new(n, 2);
-            step(&mut data);
-            step(&mut data);
-            assert!(bits(&data.params) == expected, "{loop_name}: other bits than the reference");
-            group.bench_function(loop_name, |b| b.iter(|| step(&mut data)));
+            let new = || {
+                let mut ready = (0, data.clone());
+                step(&mut ready);
+                step(&mut ready);
+                assert!(bits(&ready.1.params) == expected, "{name}: other bits than the reference");
+                ready
+            };
+            bench(&mut group, name, new, step);
         }
     }
 }
 
-/// Numbers that make plain loops slow.
+/// Gradients that make plain loops slow, after as many steps as it takes.
 fn subnormal(c: &mut Criterion) {
     const N: usize = 1 << 14;
-    let kinds = [("1e-20", 1e-20), ("1e-30", 1e-30), ("1e-36", 1e-36), ("1e-40", 1e-40), ("3000-zeros", 0.0)];
-    for rule in AnyRule::all().into_iter().chain(with_momentum()) {
+    const STEPS: u64 = 3000;
+    let kinds = [("ordinary", None), ("zero", Some(0.0)), ("1e-20", Some(1e-20)), ("1e-30", Some(1e-30))];
+    let kinds = kinds.into_iter().chain([("1e-36", Some(1e-36)), ("1e-40", Some(1e-40))]);
+    for (name, rule) in all() {
         let slots = rule.slots().len();
-        let mut group = group(c, &format!("subnormal/{}", title(rule)), N, slots);
-        let ordinary = Data::new(N, slots);
-        let tiny = kinds.map(|(name, gradient)| (name, vec![gradient; N]));
-        for (name, grads) in tiny.iter().map(|(name, grads)| (*name, grads)).chain([("ordinary", &ordinary.grads)])
-        {
-            group.bench_function(format!("{name}/lanestep"), |b| {
-                let mut optimizer = Optimizer::new(rule, N).unwrap();
-                let mut params = ordinary.params.clone();
-                for t in 0..3001 {
-                    let grads = if t == 0 { &ordinary.grads } else { grads };
-                    optimizer.step(&mut params, grads).unwrap();
-                }
-                b.iter(|| optimizer.step(&mut params, grads).unwrap());
-            });
+        let mut group = group(c, &format!("subnormal/{name}"), N, slots);
+        let data = Data::new(N, slots);
+        for (kind, gradient) in kinds.clone() {
+            let new = || {
+                let expected = expect(rule, &data);
+                let mut ready = Ready::new(rule, &data, &expected, Level::best(), Parallelism::Serial);
+                gradient.inspect(|&gradient| ready.data.grads.fill(gradient));
+                (0..STEPS).for_each(|_| ready.step());
+                ready
+            };
+            bench(&mut group, &format!("lanestep/{kind}"), new, Ready::step);
         }
-    }
-    let mut group = group(c, "subnormal/AdamW", N, 2);
-    let ordinary = Data::new(N, 2);
-    let tiny = kinds.map(|(name, gradient)| (name, vec![gradient; N]));
-    for (name, grads) in tiny.iter().map(|(name, grads)| (*name, grads)).chain([("ordinary", &ordinary.grads)]) {
-        group.bench_function(format!("{name}/plain-loop"), |b| {
-            let mut data = Data::new(N, 2);
-            let [m, v] = &mut data.state[..] else { unreachable!("two slots") };
-            for t in 1..=3001 {
-                let grads = if t == 1 { &ordinary.grads } else { grads };
-                tight::plain(t, &mut data.params, grads, m, v);
-            }
-            b.iter(|| tight::plain(3002, &mut data.params, grads, m, v));
-        });
+        if name != "AdamW" {
+            continue;
+        }
+        for (kind, gradient) in kinds.clone() {
+            let step = |Data { params, grads, state }: &mut Data, t| {
+                let [m, v] = &mut state[..] else { unreachable!("two slots") };
+                tight::plain(t, params, grads, m, v);
+            };
+            let new = || {
+                let mut data = data.clone();
+                step(&mut data, 1);
+                gradient.inspect(|&gradient| data.grads.fill(gradient));
+                (2..STEPS).for_each(|t| step(&mut data, t));
+                data
+            };
+            bench(&mut group, &format!("plain-loop/{kind}"), new, |data| step(data, STEPS));
+        }
     }
 }
 

@@ -30,7 +30,8 @@ fn allocations(mut of: impl FnMut()) -> usize {
 
 fn main() {
     assert!(allocations(|| drop(std::hint::black_box(Box::new(1)))) > 0, "the counter counts");
-    let cases = || AnyRule::all().into_iter().flat_map(|rule| Level::available().into_iter().map(move |l| (rule, l)));
+    let cases =
+        || AnyRule::all().into_iter().flat_map(|rule| Level::available().into_iter().map(move |l| (rule, l)));
     cases().for_each(|(rule, level)| serial(rule, level));
     #[cfg(feature = "rayon")]
     rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| {

@@ -58,11 +58,11 @@ fn add<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]
 fn add_each<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
     let n = params.len();
     let grads = &grads[..n];
-    let state = state.map(|slot| &mut slot[..n]);
+    let mut state = state.map(|slot| &mut slot[..n]);
     for i in 0..n {
         params[i] += grads[i];
-        for k in 0..S {
-            state[k][i] += grads[i];
+        for slot in &mut state {
+            slot[i] += grads[i];
         }
     }
 }

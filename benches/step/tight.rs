@@ -1,7 +1,9 @@
 //! AdamW with its defaults in loops written by hand for nothing else: the yardstick.
 
+use lanestep::rule::bias_correction;
+
 /// One step `t` over parameters, gradients and both moments.
-pub(crate) type Step = fn(i32, &mut [f32], &[f32], &mut [f32], &mut [f32]);
+pub(crate) type Step = fn(u64, &mut [f32], &[f32], &mut [f32], &mut [f32]);
 
 /// The loops that this CPU can run.
 pub(crate) fn loops() -> Vec<(&'static str, Step)> {
@@ -30,21 +32,21 @@ struct Coefficients {
     eps: f32,
 }
 
-fn coefficients(t: i32) -> Coefficients {
-    let (lr, beta1, beta2): (f64, f64, f64) = (1e-3, 0.9, 0.999);
+fn coefficients(t: u64) -> Coefficients {
+    let (lr, beta1, beta2) = (1e-3, 0.9, 0.999);
     Coefficients {
         keep: (1.0 - lr * 1e-2) as f32,
         rest1: (1.0 - beta1) as f32,
         beta2: beta2 as f32,
         rest2: (1.0 - beta2) as f32,
-        lr: (lr / (1.0 - beta1.powi(t))) as f32,
-        correction: (1.0 - beta2.powi(t)).sqrt() as f32,
+        lr: (lr / bias_correction(beta1, t)) as f32,
+        correction: bias_correction(beta2, t).sqrt() as f32,
         eps: 1e-8,
     }
 }
 
 /// What one writes without a second thought. The compiler vectorizes it.
-pub(crate) fn plain(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+pub(crate) fn plain(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     let c = coefficients(t);
     for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
         *m += (g - *m) * c.rest1;
@@ -56,7 +58,7 @@ pub(crate) fn plain(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
 /// In AVX-512 intrinsics; if `GUARDED`, with the crate's care for subnormal numbers, for the same bits on any input.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq")]
-fn avx512<const GUARDED: bool>(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     use std::arch::x86_64::*;
     let c = coefficients(t);
     let [keep, rest1, beta2, rest2, lr, correction, eps] =
@@ -71,12 +73,18 @@ fn avx512<const GUARDED: bool>(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], 
     };
     let flush = |x: __m512| _mm512_maskz_mov_ps(_mm512_test_epi32_mask(_mm512_castps_si512(x), exponent), x);
     let n = p.len();
-    assert!(n % 16 == 0 && [g.len(), m.len(), v.len()] == [n; 3]);
+    assert!(n.is_multiple_of(16) && [g.len(), m.len(), v.len()] == [n; 3]);
     for i in (0..n).step_by(16) {
         // SAFETY: `i + 16 <= n`, the length of all four slices.
-        let [p_at, m_at, v_at] = unsafe { [p.as_mut_ptr().add(i), m.as_mut_ptr().add(i), v.as_mut_ptr().add(i)] };
+        let [p_at, m_at, v_at] =
+            unsafe { [p.as_mut_ptr().add(i), m.as_mut_ptr().add(i), v.as_mut_ptr().add(i)] };
         let (p, g, m, v) = unsafe {
-            (_mm512_loadu_ps(p_at), _mm512_loadu_ps(g.as_ptr().add(i)), _mm512_loadu_ps(m_at), _mm512_loadu_ps(v_at))
+            (
+                _mm512_loadu_ps(p_at),
+                _mm512_loadu_ps(g.as_ptr().add(i)),
+                _mm512_loadu_ps(m_at),
+                _mm512_loadu_ps(v_at),
+            )
         };
         let apart = _mm512_sub_ps(g, m);
         let mut squared = g;
@@ -90,7 +98,10 @@ fn avx512<const GUARDED: bool>(t: i32, p: &mut [f32], g: &[f32], m: &mut [f32], 
         let m = _mm512_add_ps(from, step);
         let v = _mm512_add_ps(_mm512_mul_ps(v, beta2), _mm512_mul_ps(_mm512_mul_ps(squared, rest2), squared));
         let (kept, along) = if GUARDED {
-            (_mm512_maskz_mul_ps(at_least(p, keep_floor), p, keep), _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr))
+            (
+                _mm512_maskz_mul_ps(at_least(p, keep_floor), p, keep),
+                _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr),
+            )
         } else {
             (_mm512_mul_ps(p, keep), _mm512_mul_ps(m, lr))
         };

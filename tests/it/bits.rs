@@ -50,7 +50,11 @@ fn every_length_up_to_two_lanes_and_every_start_in_one() {
             let expected = run.reference();
             for level in Level::available() {
                 let offset = n % 16;
-                assert_same(&run.misaligned(level, Parallelism::Serial, offset), &expected, &(rule, level, n));
+                assert_same(
+                    &run.misaligned(level, Parallelism::Serial, offset),
+                    &expected,
+                    &(rule, level, n),
+                );
             }
         }
     }
@@ -58,7 +62,11 @@ fn every_length_up_to_two_lanes_and_every_start_in_one() {
     for offset in 0..16 {
         let run = Run::new(rule, 100, 2, 0, ordinary);
         for level in Level::available() {
-            assert_same(&run.misaligned(level, Parallelism::Serial, offset), &run.reference(), &(level, offset));
+            assert_same(
+                &run.misaligned(level, Parallelism::Serial, offset),
+                &run.reference(),
+                &(level, offset),
+            );
         }
     }
 }
@@ -70,7 +78,9 @@ fn every_edge_of_a_grain_on_one_to_eight_threads() {
     let pools: Vec<_> = (1..=8).map(pool).collect();
     for rule in lanestep::AnyRule::all() {
         for grain in [0, 16, 31, 32, 48] {
-            for n in [0, 1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000] {
+            for n in
+                [0, 1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000]
+            {
                 let run = Run::new(rule, n, 2, n as u64, hostile);
                 let expected = run.reference();
                 for pool in &pools {

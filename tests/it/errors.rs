@@ -143,11 +143,7 @@ impl Rule for Confused {
     fn set_lr(&mut self, _lr: f64) {}
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
-        if t >= self.from {
-            with.formula::<Takes, 2>(Takes)
-        } else {
-            with.formula::<Takes, 1>(Takes)
-        }
+        if t >= self.from { with.formula::<Takes, 2>(Takes) } else { with.formula::<Takes, 1>(Takes) }
     }
 }
 

@@ -7,7 +7,9 @@ use lanestep::{Error, Formula, Lane, Level, Optimizer, Parallelism, Rule, WithFo
 #[derive(Clone, Copy)]
 struct Apply(usize);
 
-const OPERATIONS: [(&str, fn(f32, f32) -> f32); 19] = [
+type Scalar = fn(f32, f32) -> f32;
+
+const OPERATIONS: [(&str, Scalar); 19] = [
     ("a + b", |a, b| a + b),
     ("a - b", |a, b| a - b),
     ("a * b", |a, b| a * b),
@@ -19,8 +21,24 @@ const OPERATIONS: [(&str, fn(f32, f32) -> f32); 19] = [
     ("sqrt", |a, _| a.sqrt()),
     ("abs", |a, _| a.abs()),
     ("splat", |_, _| 0.3),
-    ("max", |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else if a > b { a } else { b }),
-    ("min", |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else if a < b { a } else { b }),
+    ("max", |a, b| {
+        if a.is_nan() || b.is_nan() {
+            f32::NAN
+        } else if a > b {
+            a
+        } else {
+            b
+        }
+    }),
+    ("min", |a, b| {
+        if a.is_nan() || b.is_nan() {
+            f32::NAN
+        } else if a < b {
+            a
+        } else {
+            b
+        }
+    }),
     ("sign", |a, _| if a.is_nan() || a == 0.0 { a.abs() } else { a.signum() }),
     ("less", |a, b| if a < b { a } else { 0.3 }),
     ("is_nan", |a, b| if a.is_nan() { b } else { a }),

@@ -1,4 +1,9 @@
 //! Bits, not tolerances: the optimizer against `reference` in every way it can be run.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "banned for their bits, which an oracle with a tolerance can do without"
+)]
+#![allow(unreachable_pub, reason = "some modules are shared with the fuzz targets")]
 
 mod bits;
 mod cases;
@@ -6,7 +11,7 @@ mod errors;
 mod fuzzed;
 mod golden;
 mod lane;
-mod subnormal;
 mod options;
 mod own_rule;
 mod random;
+mod subnormal;

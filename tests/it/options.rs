@@ -15,7 +15,10 @@ fn what_is_left_out_is_pytorchs_default() {
     for (name, rule) in [
         ("SGD", AnyRule::Sgd(Sgd { lr: 1e-3, momentum: 0.0, weight_decay: 0.0, ..Sgd::default() })),
         ("RMSprop", RmsProp { lr: 1e-2, alpha: 0.99, eps: 1e-8, ..RmsProp::default() }.into()),
-        ("Adam", Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, ..Adam::default() }.into()),
+        (
+            "Adam",
+            Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0, ..Adam::default() }.into(),
+        ),
         ("AdamW", AdamW { lr: 1e-3, betas: (0.9, 0.999), weight_decay: 1e-2, ..AdamW::default() }.into()),
     ] {
         assert_eq!(serde_json::from_str::<AnyRule>(&format!(r#"{{"rule": "{name}"}}"#)).unwrap(), rule);

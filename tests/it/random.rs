@@ -20,10 +20,12 @@ fn replace(value: &Value) -> BoxedStrategy<Value> {
     match value {
         Value::Bool(_) => any::<bool>().prop_map(Value::Bool).boxed(),
         Value::Float(_) => hyperparameter().prop_map(Value::Float).boxed(),
-        Value::Null => proptest::option::of(hyperparameter())
-            .prop_map(|x| x.map_or(Value::Null, Value::Float))
-            .boxed(),
-        Value::Array(numbers) => numbers.iter().map(replace).collect::<Vec<_>>().prop_map(Value::Array).boxed(),
+        Value::Null => {
+            proptest::option::of(hyperparameter()).prop_map(|x| x.map_or(Value::Null, Value::Float)).boxed()
+        }
+        Value::Array(numbers) => {
+            numbers.iter().map(replace).collect::<Vec<_>>().prop_map(Value::Array).boxed()
+        }
         other => Just(other.clone()).boxed(),
     }
 }
@@ -44,8 +46,11 @@ fn bits(n: usize) -> impl Strategy<Value = Vec<f32>> {
 
 fn run() -> impl Strategy<Value = Run> {
     (0_usize..80, 1_usize..6).prop_flat_map(|(n, steps)| {
-        (rule(), bits(n), proptest::collection::vec(bits(n), steps))
-            .prop_map(|(rule, params, grads)| Run { rule, params, grads })
+        (rule(), bits(n), proptest::collection::vec(bits(n), steps)).prop_map(|(rule, params, grads)| Run {
+            rule,
+            params,
+            grads,
+        })
     })
 }
 
