@@ -3,15 +3,21 @@
 //! Loops of their own beside rayon, nothing of the crate's engine: what a step takes longer than this is arithmetic
 //! or overhead.
 
+use wide::f32x16;
+
 /// Reads parameters, gradients and state, and writes parameters and state, once.
-pub(crate) fn pass(params: &mut [f32], grads: &[f32], state: &mut [Vec<f32>], parallel: bool) {
+pub(crate) fn pass(params: &mut [f32], grads: &[f32], state: &mut [Vec<f32x16>], parallel: bool) {
     match state {
         [] => split(params, grads, [], parallel),
-        [a] => split(params, grads, [a], parallel),
-        [a, b] => split(params, grads, [a, b], parallel),
-        [a, b, c] => split(params, grads, [a, b, c], parallel),
+        [a] => split(params, grads, [numbers(a)], parallel),
+        [a, b] => split(params, grads, [a, b].map(numbers), parallel),
+        [a, b, c] => split(params, grads, [a, b, c].map(numbers), parallel),
         more => panic!("{} slots", more.len()),
     }
+}
+
+fn numbers(slot: &mut Vec<f32x16>) -> &mut [f32] {
+    bytemuck::cast_slice_mut(slot)
 }
 
 /// One equal part for each thread.
