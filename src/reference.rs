@@ -157,7 +157,7 @@ pub fn decay(p: f32, g: f32, lr: f64, weight_decay: f64, decoupled: bool) -> (f3
     if weight_decay == 0.0 {
         (p, g)
     } else if decoupled {
-        (scale(p, 1.0 - lr * weight_decay), g)
+        (flush(p) * (1.0 - lr * weight_decay) as f32, g)
     } else {
         (p, g + scale(p, weight_decay))
     }
@@ -168,15 +168,9 @@ pub fn decay(p: f32, g: f32, lr: f64, weight_decay: f64, decoupled: bool) -> (f3
 #[must_use]
 pub fn average(m: f32, x: f32, beta: f64) -> f32 {
     let rest = 1.0 - beta;
-    let step = if rest < 0.5 { rest as f32 } else { -beta as f32 };
-    let apart = x - m;
-    if apart.abs() < smallest(step) {
-        x + 0.0 * step
-    } else if rest < 0.5 {
-        m + apart * step
-    } else {
-        x + apart * step
-    }
+    let (from, to, step) = if rest < 0.5 { (m, x, rest as f32) } else { (x, m, beta as f32) };
+    let apart = to - from;
+    if apart.abs() < smallest(step) { x + 0.0 } else { from + apart * step }
 }
 
 /// A moving average of squares, `v * beta + ((1 - beta) * x) * x`; an `x` whose term would be subnormal counts as

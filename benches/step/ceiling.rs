@@ -10,13 +10,13 @@ pub(crate) fn pass(params: &mut [f32], grads: &[f32], state: &mut [Vec<f32x16>],
     match state {
         [] => split(params, grads, [], parallel),
         [a] => split(params, grads, [numbers(a)], parallel),
-        [a, b] => split(params, grads, [a, b].map(numbers), parallel),
-        [a, b, c] => split(params, grads, [a, b, c].map(numbers), parallel),
+        [a, b] => split(params, grads, [a, b].map(|slot| numbers(slot)), parallel),
+        [a, b, c] => split(params, grads, [a, b, c].map(|slot| numbers(slot)), parallel),
         more => panic!("{} slots", more.len()),
     }
 }
 
-fn numbers(slot: &mut Vec<f32x16>) -> &mut [f32] {
+fn numbers(slot: &mut [f32x16]) -> &mut [f32] {
     bytemuck::cast_slice_mut(slot)
 }
 

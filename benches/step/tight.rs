@@ -64,7 +64,7 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
     let [keep, rest1, beta2, rest2, lr, correction, eps] =
         [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.correction, c.eps].map(|x| _mm512_set1_ps(x));
     let floor = |by: f32| _mm512_castps_si512(_mm512_set1_ps(f32::MIN_POSITIVE / by));
-    let [keep_floor, rest1_floor, lr_floor] = [c.keep, c.rest1, c.lr].map(floor);
+    let [rest1_floor, lr_floor] = [c.rest1, c.lr].map(floor);
     let square_floor = _mm512_castps_si512(_mm512_set1_ps((f32::MIN_POSITIVE / c.rest2).sqrt()));
     let magnitude = _mm512_set1_epi32(i32::MAX);
     let exponent = _mm512_set1_epi32(f32::INFINITY.to_bits() as i32);
@@ -98,10 +98,7 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
         let m = _mm512_add_ps(from, step);
         let v = _mm512_add_ps(_mm512_mul_ps(v, beta2), _mm512_mul_ps(_mm512_mul_ps(squared, rest2), squared));
         let (kept, along) = if GUARDED {
-            (
-                _mm512_maskz_mul_ps(at_least(p, keep_floor), p, keep),
-                _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr),
-            )
+            (_mm512_mul_ps(flush(p), keep), _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr))
         } else {
             (_mm512_mul_ps(p, keep), _mm512_mul_ps(m, lr))
         };

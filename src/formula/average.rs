@@ -3,37 +3,40 @@
 use super::factor::floor;
 use crate::Lane;
 
-/// A moving average, `m + (1 - beta) * (x - m)`, as `torch.lerp` computes it.
+/// A moving average, `m + (1 - beta) * (x - m)`, as `torch.lerp` computes it: from the nearer end.
 ///
-/// It starts from the nearer end: from `m` when `1 - beta < 0.5`, else from `x`, by `x - beta * (x - m)`. Where the
-/// step would be subnormal the average arrives: it becomes `x`. So it comes to rest, and never on a subnormal number.
+/// That is from `m` while `1 - beta < 0.5`; else from `x`, by `x + beta * (m - x)`. `FROM_X` says which, as a type,
+/// and [`from_x`](Self::from_x) says what it must be. Where the step would be subnormal the average arrives: it
+/// becomes `x`. So it comes to rest, and never on a subnormal number.
 #[derive(Clone, Copy, Debug)]
-pub struct Average {
-    from_x: f32,
+pub struct Average<const FROM_X: bool> {
     step: f32,
     floor: f32,
 }
 
-impl Average {
+impl Average<false> {
+    /// Whether an average that keeps `beta` of itself is nearer to `x` than to where it was.
+    #[must_use]
+    pub fn from_x(beta: f64) -> bool {
+        1.0 - beta >= 0.5
+    }
+}
+
+impl<const FROM_X: bool> Average<FROM_X> {
     /// An average that keeps `beta` of itself, in `[0, 1)`.
     #[must_use]
     pub fn new(beta: f64) -> Self {
-        let rest = 1.0 - beta;
-        let (from_x, step) = if rest < 0.5 { (0.0, rest) } else { (1.0, -beta) };
-        let step = step as f32;
-        Self { from_x, step, floor: floor(step) }
+        let step = if FROM_X { beta } else { 1.0 - beta } as f32;
+        Self { step, floor: floor(step) }
     }
 
     /// The average `m` after seeing `x`.
     #[inline(always)]
     pub fn update<L: Lane>(self, m: L, x: L) -> L {
-        let zero = m.splat(0.0);
-        let apart = x - m;
+        let (from, to) = if FROM_X { (x, m) } else { (m, x) };
+        let apart = to - from;
         let arrived = apart.below(self.floor);
-        // The same for all elements, but a mask: a branch would double every loop that averages.
-        let from_x = zero.less(m.splat(self.from_x));
-        let from = L::select(arrived, x, L::select(from_x, x, m));
-        from + L::select(arrived, zero, apart) * self.step
+        L::select(arrived, x, from) + L::select(arrived, m.splat(0.0), apart) * self.step
     }
 }
 

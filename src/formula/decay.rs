@@ -35,13 +35,14 @@ impl<F: Formula<S>, const S: usize> Formula<S> for L1<F> {
     }
 }
 
-/// Decoupled decay: `p * (1 - lr * weight_decay)` goes into the formula, and the gradient stays as it is.
+/// Decoupled decay: `p * (1 - lr * weight_decay)` goes into the formula, and the gradient stays as it is. A
+/// parameter that has decayed to a subnormal number counts as zero.
 ///
 /// Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, <https://arxiv.org/abs/1711.05101>.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoupled<F> {
     /// `1 - lr * weight_decay`.
-    pub keep: Factor,
+    pub keep: f32,
     /// What is decorated.
     pub then: F,
 }
@@ -49,6 +50,6 @@ pub struct Decoupled<F> {
 impl<F: Formula<S>, const S: usize> Formula<S> for Decoupled<F> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
-        self.then.update(self.keep.times(p), g, s)
+        self.then.update(p.flush() * self.keep, g, s)
     }
 }

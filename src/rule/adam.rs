@@ -77,15 +77,15 @@ impl Default for Adam {
 }
 
 #[derive(Clone, Copy)]
-struct Step {
-    mean: Average,
+struct Step<const FROM_G: bool> {
+    mean: Average<FROM_G>,
     square: AverageSquare,
     lr: Factor,
     correction: f32,
     eps: f32,
 }
 
-impl Step {
+impl<const FROM_G: bool> Step<FROM_G> {
     #[inline(always)]
     fn averages<L: Lane>(&self, g: L, m: L, v: L) -> (L, L) {
         (self.mean.update(m, g), self.square.update(v, g))
@@ -98,9 +98,9 @@ impl Step {
 }
 
 #[derive(Clone, Copy)]
-struct Plain(Step);
+struct Plain<const FROM_G: bool>(Step<FROM_G>);
 
-impl Formula<2> for Plain {
+impl<const FROM_G: bool> Formula<2> for Plain<FROM_G> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
         let (m, v) = self.0.averages(g, m, v);
@@ -109,14 +109,32 @@ impl Formula<2> for Plain {
 }
 
 #[derive(Clone, Copy)]
-struct AmsGrad(Step);
+struct AmsGrad<const FROM_G: bool>(Step<FROM_G>);
 
-impl Formula<3> for AmsGrad {
+impl<const FROM_G: bool> Formula<3> for AmsGrad<FROM_G> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v, w]: [L; 3]) -> (L, [L; 3]) {
         let (m, v) = self.0.averages(g, m, v);
         let w = w.max(v);
         (self.0.descend(p, m, w), [m, v, w])
+    }
+}
+
+impl Adam {
+    fn step<const FROM_G: bool>(&self, t: u64) -> Step<FROM_G> {
+        let (beta1, beta2) = self.betas;
+        let corrections = if self.bias_correction {
+            (bias_correction(beta1, t), bias_correction(beta2, t))
+        } else {
+            (1.0, 1.0)
+        };
+        Step {
+            mean: Average::new(beta1),
+            square: AverageSquare::new(beta2),
+            lr: Factor::new(self.lr / corrections.0),
+            correction: corrections.1.sqrt() as f32,
+            eps: self.eps as f32,
+        }
     }
 }
 
@@ -141,23 +159,12 @@ impl Rule for Adam {
     }
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
-        let (beta1, beta2) = self.betas;
-        let corrections = if self.bias_correction {
-            (bias_correction(beta1, t), bias_correction(beta2, t))
-        } else {
-            (1.0, 1.0)
-        };
-        let step = Step {
-            mean: Average::new(beta1),
-            square: AverageSquare::new(beta2),
-            lr: Factor::new(self.lr / corrections.0),
-            correction: corrections.1.sqrt() as f32,
-            eps: self.eps as f32,
-        };
-        if self.amsgrad {
-            shared!(self).around(AmsGrad(step), with)
-        } else {
-            shared!(self).around(Plain(step), with)
+        let shared = shared!(self);
+        match (self.amsgrad, Average::from_x(self.betas.0)) {
+            (false, false) => shared.around(Plain(self.step::<false>(t)), with),
+            (false, true) => shared.around(Plain(self.step::<true>(t)), with),
+            (true, false) => shared.around(AmsGrad(self.step::<false>(t)), with),
+            (true, true) => shared.around(AmsGrad(self.step::<true>(t)), with),
         }
     }
 }

@@ -76,17 +76,17 @@ impl Default for RmsProp {
     }
 }
 
-/// The coefficients; each of the four formulas takes the ones it needs.
+/// The coefficients; each of the formulas takes the ones it needs.
 #[derive(Clone, Copy)]
-struct Step {
+struct Step<const FROM_G: bool> {
     lr: Factor,
     square: AverageSquare,
-    mean: Average,
+    mean: Average<FROM_G>,
     momentum: Factor,
     eps: f32,
 }
 
-impl Step {
+impl<const FROM_G: bool> Step<FROM_G> {
     #[inline(always)]
     fn root<L: Lane>(&self, g: L, v: L) -> (L, L) {
         let v = self.square.update(v, g);
@@ -116,7 +116,7 @@ impl Step {
 }
 
 #[derive(Clone, Copy)]
-struct Plain(Step);
+struct Plain(Step<false>);
 
 impl Formula<1> for Plain {
     #[inline(always)]
@@ -127,7 +127,7 @@ impl Formula<1> for Plain {
 }
 
 #[derive(Clone, Copy)]
-struct Momentum(Step);
+struct Momentum(Step<false>);
 
 impl Formula<2> for Momentum {
     #[inline(always)]
@@ -139,9 +139,9 @@ impl Formula<2> for Momentum {
 }
 
 #[derive(Clone, Copy)]
-struct Centered(Step);
+struct Centered<const FROM_G: bool>(Step<FROM_G>);
 
-impl Formula<2> for Centered {
+impl<const FROM_G: bool> Formula<2> for Centered<FROM_G> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [v, a]: [L; 2]) -> (L, [L; 2]) {
         let (r, v, a) = self.0.deviation(g, v, a);
@@ -150,14 +150,26 @@ impl Formula<2> for Centered {
 }
 
 #[derive(Clone, Copy)]
-struct CenteredMomentum(Step);
+struct CenteredMomentum<const FROM_G: bool>(Step<FROM_G>);
 
-impl Formula<3> for CenteredMomentum {
+impl<const FROM_G: bool> Formula<3> for CenteredMomentum<FROM_G> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [v, b, a]: [L; 3]) -> (L, [L; 3]) {
         let (r, v, a) = self.0.deviation(g, v, a);
         let (p, b) = self.0.descend_along(p, g, r, b);
         (p, [v, b, a])
+    }
+}
+
+impl RmsProp {
+    fn step<const FROM_G: bool>(&self) -> Step<FROM_G> {
+        Step {
+            lr: Factor::new(self.lr),
+            square: AverageSquare::new(self.alpha),
+            mean: Average::new(self.alpha),
+            momentum: Factor::new(self.momentum),
+            eps: self.eps as f32,
+        }
     }
 }
 
@@ -188,18 +200,13 @@ impl Rule for RmsProp {
 
     fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
         let shared = shared!(self);
-        let step = Step {
-            lr: Factor::new(self.lr),
-            square: AverageSquare::new(self.alpha),
-            mean: Average::new(self.alpha),
-            momentum: Factor::new(self.momentum),
-            eps: self.eps as f32,
-        };
-        match (self.momentum != 0.0, self.centered) {
-            (false, false) => shared.around(Plain(step), with),
-            (true, false) => shared.around(Momentum(step), with),
-            (false, true) => shared.around(Centered(step), with),
-            (true, true) => shared.around(CenteredMomentum(step), with),
+        match (self.momentum != 0.0, self.centered, Average::from_x(self.alpha)) {
+            (false, false, _) => shared.around(Plain(self.step()), with),
+            (true, false, _) => shared.around(Momentum(self.step()), with),
+            (false, true, false) => shared.around(Centered(self.step::<false>()), with),
+            (false, true, true) => shared.around(Centered(self.step::<true>()), with),
+            (true, true, false) => shared.around(CenteredMomentum(self.step::<false>()), with),
+            (true, true, true) => shared.around(CenteredMomentum(self.step::<true>()), with),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Shared {
         if self.weight_decay == 0.0 {
             self.l1(then, with)
         } else if self.decoupled_weight_decay {
-            let keep = Factor::new(1.0 - self.lr * self.weight_decay);
+            let keep = (1.0 - self.lr * self.weight_decay) as f32;
             self.l1(Decoupled { keep, then }, with)
         } else {
             self.l1(L2 { by: Factor::new(self.weight_decay), then }, with)

@@ -1,7 +1,7 @@
 //! A rule that a user writes: Tiger, which steps by the sign of an average.
 
 use crate::cases::{assert_bits, hostile, ordinary};
-use lanestep::formula::Average;
+use lanestep::formula::Factor;
 use lanestep::rule::{Shared, range};
 use lanestep::{Error, Formula, Lane, Level, Optimizer, Parallelism, Rule, WithFormula, reference};
 
@@ -15,13 +15,14 @@ struct Tiger {
 #[derive(Clone, Copy)]
 struct Step {
     lr: f32,
-    average: Average,
+    keep: Factor,
+    rest: Factor,
 }
 
 impl Formula<1> for Step {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m]: [L; 1]) -> (L, [L; 1]) {
-        let m = self.average.update(m, g);
+        let m = self.keep.times(m) + self.rest.times(g);
         (p - m.sign() * self.lr, [m])
     }
 }
@@ -58,7 +59,8 @@ impl Rule for Tiger {
     }
 
     fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
-        let step = Step { lr: self.lr as f32, average: Average::new(self.beta) };
+        let step =
+            Step { lr: self.lr as f32, keep: Factor::new(self.beta), rest: Factor::new(1.0 - self.beta) };
         self.shared().around(step, with)
     }
 }
@@ -74,10 +76,12 @@ fn has_the_guarantees_of_the_others() {
             let (mut expected, mut m) = (params.clone(), vec![0.0; n]);
             for g in &grads {
                 for i in 0..n {
-                    let average = reference::average(m[i], g[i], tiger.beta);
+                    let average =
+                        reference::scale(m[i], tiger.beta) + reference::scale(g[i], 1.0 - tiger.beta);
                     m[i] = reference::flush(average);
                     let sign = if average == 0.0 { 0.0 } else { average.signum() };
-                    expected[i] = reference::scale(expected[i], 1.0 - 0.1 * 0.5) - sign * tiger.lr as f32;
+                    expected[i] =
+                        reference::flush(expected[i]) * (1.0 - 0.1 * 0.5) as f32 - sign * tiger.lr as f32;
                 }
             }
             for level in Level::available() {
