@@ -25,7 +25,7 @@ pub enum Parallelism {
 }
 
 impl Parallelism {
-    /// Over rayon, with a grain that keeps waking a thread worth its while.
+    /// Over rayon beyond 65,536 elements, where waking a thread begins to be worth its while.
     #[cfg(feature = "rayon")]
     pub const RAYON: Self = Self::Rayon { grain: 1 << 16 };
 }

@@ -87,19 +87,19 @@ pub fn adam(o: &Adam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
 
 /// One step of [`AdamW`].
 pub fn adamw(o: &AdamW, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
-    let adam_with_decoupled_decay = Adam {
+    let options = Adam {
         lr: o.lr,
         betas: o.betas,
         eps: o.eps,
         amsgrad: o.amsgrad,
         bias_correction: o.bias_correction,
         weight_decay: o.weight_decay,
-        decoupled_weight_decay: true,
+        decoupled_weight_decay: o.decoupled_weight_decay,
         l1_decay: o.l1_decay,
         clip_value: o.clip_value,
         maximize: o.maximize,
     };
-    adam(&adam_with_decoupled_decay, t, p, g, s);
+    adam(&options, t, p, g, s);
 }
 
 /// `x`, or `+0` if it is subnormal or a zero.

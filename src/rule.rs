@@ -2,6 +2,8 @@
 
 mod any;
 mod correction;
+#[cfg(feature = "serde")]
+mod options;
 pub mod range;
 mod shared;
 

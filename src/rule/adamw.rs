@@ -42,6 +42,8 @@ pub struct AdamW {
     pub bias_correction: bool,
     /// Strength of the decay, in units of the learning rate.
     pub weight_decay: f64,
+    /// Always true in PyTorch, whose dictionaries have it all the same. False is [`Adam`].
+    pub decoupled_weight_decay: bool,
     /// Strength of the decay by the parameter's sign.
     pub l1_decay: f64,
     /// Largest magnitude that an element of the gradient keeps.
@@ -59,6 +61,7 @@ impl Default for AdamW {
             amsgrad: false,
             bias_correction: true,
             weight_decay: 1e-2,
+            decoupled_weight_decay: true,
             l1_decay: 0.0,
             clip_value: None,
             maximize: false,
@@ -75,7 +78,7 @@ impl AdamW {
             amsgrad: self.amsgrad,
             bias_correction: self.bias_correction,
             weight_decay: self.weight_decay,
-            decoupled_weight_decay: true,
+            decoupled_weight_decay: self.decoupled_weight_decay,
             l1_decay: self.l1_decay,
             clip_value: self.clip_value,
             maximize: self.maximize,

@@ -11,7 +11,9 @@ macro_rules! rules {
 
         /// A rule chosen at run time.
         ///
-        /// With feature `serde`, PyTorch's dictionary of options with its class under `rule`.
+        /// With feature `serde`, PyTorch's dictionary of options with its class under `rule`. What is left out is
+        /// PyTorch's default. What is unknown is an error, but for `foreach`, `fused`, `capturable` and
+        /// `differentiable`, which say how PyTorch's kernels run and change nothing here.
         ///
         #[cfg_attr(feature = "serde", doc = "```")]
         #[cfg_attr(not(feature = "serde"), doc = "```ignore")]
@@ -23,7 +25,8 @@ macro_rules! rules {
         /// # Ok(()) }
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "rule"))]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(remote = "Self", tag = "rule"))]
         #[non_exhaustive]
         pub enum AnyRule {
             $(

@@ -10,6 +10,17 @@ fn a_dictionary_parses_unchanged() {
     assert_eq!(rule, AdamW { weight_decay: 0.1, amsgrad: true, ..AdamW::default() }.into());
 }
 
+/// `{"rule": "AdamW", **torch.optim.AdamW(params).defaults}` of PyTorch 2.15, and the like of Adam.
+#[test]
+fn what_pytorch_itself_writes_parses() {
+    let adamw = r#"{"rule": "AdamW", "lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-08, "weight_decay": 0.01,
+        "amsgrad": false, "maximize": false, "foreach": null, "capturable": false, "differentiable": false,
+        "fused": null, "decoupled_weight_decay": true}"#;
+    assert_eq!(serde_json::from_str::<AnyRule>(adamw).unwrap(), AdamW::default().into());
+    let adam = r#"{"fused": true, "lr": 0.01, "rule": "Adam", "foreach": [1, {"a": 2}]}"#;
+    assert_eq!(serde_json::from_str::<AnyRule>(adam).unwrap(), Adam { lr: 0.01, ..Adam::default() }.into());
+}
+
 #[test]
 fn what_is_left_out_is_pytorchs_default() {
     for (name, rule) in [
@@ -35,6 +46,8 @@ fn unknown_options_and_rules_are_errors() {
         (r#"{"rule": "Adam", "lr": "fast"}"#, "fast"),
         (r#"{"rule": "Adamm"}"#, "Adamm"),
         (r#"{"lr": 0.1}"#, "rule"),
+        (r#"[1, 2]"#, "dictionary"),
+        (r#"{"rule": "SGD", "lr": 1, "lr": 2}"#, "duplicate"),
     ] {
         let error = serde_json::from_str::<AnyRule>(text).unwrap_err();
         assert!(error.to_string().contains(word), "{text}: {error}");
