@@ -20,15 +20,20 @@ fn numbers(slot: &mut [f32x16]) -> &mut [f32] {
     bytemuck::cast_slice_mut(slot)
 }
 
+#[cfg(not(feature = "rayon"))]
+fn split<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S], _parallel: bool) {
+    add(params, grads, state);
+}
+
 /// One equal part for each thread.
+#[cfg(feature = "rayon")]
 fn split<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S], parallel: bool) {
     if !parallel {
         return add(params, grads, state);
     }
-    #[cfg(feature = "rayon")]
+    let part = grads.len().div_ceil(rayon::current_num_threads()).next_multiple_of(16);
+    let mut state = state.map(|slot| slot.chunks_mut(part));
     rayon::scope(|scope| {
-        let part = grads.len().div_ceil(rayon::current_num_threads()).next_multiple_of(16);
-        let mut state = state.map(|slot| slot.chunks_mut(part));
         for (params, grads) in params.chunks_mut(part).zip(grads.chunks(part)) {
             let state = state.each_mut().map(|slot| slot.next().expect("slices of one length"));
             scope.spawn(move |_| add(params, grads, state));
