@@ -14,66 +14,34 @@
 //! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, <https://arxiv.org/abs/1412.6980>. AMSGrad: Reddi, Kale &
 //! Kumar, *On the Convergence of Adam and Beyond*, <https://arxiv.org/abs/1904.09237>.
 
-use super::{Rule, bias_correction, range, shared::shared};
+use super::{Rule, bias_correction, range, shared::hyperparameters};
 use crate::formula::{Average, AverageSquare, Factor};
 use crate::{Error, Formula, Lane, WithFormula};
 
-/// Adam, as `torch.optim.Adam`: its `weight_decay` enters the gradient. For decoupled decay see
-/// [`AdamW`](super::AdamW), or set `decoupled_weight_decay`.
-///
-/// ```
-/// # fn main() -> Result<(), lanestep::Error> {
-/// use lanestep::{Adam, Optimizer};
-/// let mut optimizer = Optimizer::new(Adam { lr: 0.125, eps: 0.0, ..Adam::default() }, 1)?;
-/// let mut params = [1.0];
-/// optimizer.step(&mut params, &[1e-3])?; // the first step is lr, whatever the gradient's size
-/// assert!((params[0] - 0.875).abs() < 1e-6);
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(default, deny_unknown_fields)
-)]
-pub struct Adam {
-    /// Learning rate.
-    pub lr: f64,
-    /// How much of themselves the two averages keep.
-    pub betas: (f64, f64),
-    /// Added to the root.
-    pub eps: f64,
-    /// Whether to divide by the largest mean square so far instead of the present one.
-    pub amsgrad: bool,
-    /// Whether to make up for averages that start from zero.
-    pub bias_correction: bool,
-    /// Strength of the decay towards zero.
-    pub weight_decay: f64,
-    /// Whether `weight_decay` shrinks the parameter itself instead of entering the gradient.
-    pub decoupled_weight_decay: bool,
-    /// Strength of the decay by the parameter's sign.
-    pub l1_decay: f64,
-    /// Largest magnitude that an element of the gradient keeps.
-    pub clip_value: Option<f64>,
-    /// Whether to climb.
-    pub maximize: bool,
-}
-
-impl Default for Adam {
-    fn default() -> Self {
-        Self {
-            lr: 1e-3,
-            betas: (0.9, 0.999),
-            eps: 1e-8,
-            amsgrad: false,
-            bias_correction: true,
-            weight_decay: 0.0,
-            decoupled_weight_decay: false,
-            l1_decay: 0.0,
-            clip_value: None,
-            maximize: false,
-        }
+hyperparameters! {
+    /// Adam, as `torch.optim.Adam`: its `weight_decay` enters the gradient. For decoupled decay see
+    /// [`AdamW`](super::AdamW), or set `decoupled_weight_decay`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{Adam, Optimizer};
+    /// let mut optimizer = Optimizer::new(Adam { lr: 0.125, eps: 0.0, ..Adam::default() }, 1)?;
+    /// let mut params = [1.0];
+    /// optimizer.step(&mut params, &[1e-3])?; // the first step is lr, whatever the gradient's size
+    /// assert!((params[0] - 0.875).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
+    pub struct Adam {
+        /// How much of themselves the two averages keep.
+        pub betas: (f64, f64) = (0.9, 0.999),
+        /// Added to the root.
+        pub eps: f64 = 1e-8,
+        /// Whether to divide by the largest mean square so far instead of the present one.
+        pub amsgrad: bool = false,
+        /// Whether to make up for averages that start from zero.
+        pub bias_correction: bool = true,
     }
+    shared: lr = 1e-3, weight_decay = 0.0, decoupled_weight_decay = false;
 }
 
 #[derive(Clone, Copy)]
@@ -97,43 +65,39 @@ impl<const FROM_G: bool> Step<FROM_G> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Plain<const FROM_G: bool>(Step<FROM_G>);
-
-impl<const FROM_G: bool> Formula<2> for Plain<FROM_G> {
+impl<const FROM_G: bool> Formula<2> for Step<FROM_G> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
-        let (m, v) = self.0.averages(g, m, v);
-        (self.0.descend(p, m, v), [m, v])
+        let (m, v) = self.averages(g, m, v);
+        (self.descend(p, m, v), [m, v])
     }
 }
 
-#[derive(Clone, Copy)]
-struct AmsGrad<const FROM_G: bool>(Step<FROM_G>);
-
-impl<const FROM_G: bool> Formula<3> for AmsGrad<FROM_G> {
+/// AMSGrad.
+impl<const FROM_G: bool> Formula<3> for Step<FROM_G> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v, w]: [L; 3]) -> (L, [L; 3]) {
-        let (m, v) = self.0.averages(g, m, v);
+        let (m, v) = self.averages(g, m, v);
         let w = w.max(v);
-        (self.0.descend(p, m, w), [m, v, w])
+        (self.descend(p, m, w), [m, v, w])
     }
 }
 
 impl Adam {
-    fn step<const FROM_G: bool>(&self, t: u64) -> Step<FROM_G> {
+    fn hand<const FROM_G: bool, W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2) = self.betas;
-        let corrections = if self.bias_correction {
-            (bias_correction(beta1, t), bias_correction(beta2, t))
-        } else {
-            (1.0, 1.0)
-        };
-        Step {
+        let correction = |beta| if self.bias_correction { bias_correction(beta, t) } else { 1.0 };
+        let step = Step::<FROM_G> {
             mean: Average::new(beta1),
             square: AverageSquare::new(beta2),
-            lr: Factor::new(self.lr / corrections.0),
-            correction: corrections.1.sqrt() as f32,
+            lr: Factor::new(self.lr / correction(beta1)),
+            correction: correction(beta2).sqrt() as f32,
             eps: self.eps as f32,
+        };
+        if self.amsgrad {
+            self.shared().around::<_, 3, _>(step, with)
+        } else {
+            self.shared().around::<_, 2, _>(step, with)
         }
     }
 }
@@ -144,7 +108,7 @@ impl Rule for Adam {
     }
 
     fn check(&self) -> Result<(), Error> {
-        shared!(self).check()?;
+        self.shared().check()?;
         range::fraction("betas.0", self.betas.0)?;
         range::fraction("betas.1", self.betas.1)?;
         range::non_negative("eps", self.eps)
@@ -159,12 +123,10 @@ impl Rule for Adam {
     }
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
-        let shared = shared!(self);
-        match (self.amsgrad, Average::from_x(self.betas.0)) {
-            (false, false) => shared.around(Plain(self.step::<false>(t)), with),
-            (false, true) => shared.around(Plain(self.step::<true>(t)), with),
-            (true, false) => shared.around(AmsGrad(self.step::<false>(t)), with),
-            (true, true) => shared.around(AmsGrad(self.step::<true>(t)), with),
+        if Average::from_x(self.betas.0) {
+            self.hand::<true, W>(t, with)
+        } else {
+            self.hand::<false, W>(t, with)
         }
     }
 }

@@ -11,63 +11,32 @@
 //!
 //! Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
 
-use super::{Rule, range, shared::shared};
+use super::{Rule, range, shared::hyperparameters};
 use crate::formula::Factor;
 use crate::{Error, Formula, Lane, WithFormula};
 
-/// Stochastic gradient descent, as `torch.optim.SGD`.
-///
-/// ```
-/// # fn main() -> Result<(), lanestep::Error> {
-/// use lanestep::{Optimizer, Sgd};
-/// let mut optimizer = Optimizer::new(Sgd { lr: 0.5, momentum: 0.9, ..Sgd::default() }, 1)?;
-/// let mut params = [1.0];
-/// optimizer.step(&mut params, &[1.0])?; // momentum_buffer = 1
-/// optimizer.step(&mut params, &[0.1])?; // momentum_buffer = 0.9 * 1 + 0.1
-/// assert_eq!(params, [0.0]);
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(default, deny_unknown_fields)
-)]
-pub struct Sgd {
-    /// Learning rate.
-    pub lr: f64,
-    /// How much of itself the buffer keeps; 0 is plain descent without a buffer.
-    pub momentum: f64,
-    /// How much of the gradient the buffer refuses.
-    pub dampening: f64,
-    /// Whether to look ahead along the buffer; needs momentum and no dampening.
-    pub nesterov: bool,
-    /// Strength of the decay towards zero.
-    pub weight_decay: f64,
-    /// Whether `weight_decay` shrinks the parameter itself instead of entering the gradient.
-    pub decoupled_weight_decay: bool,
-    /// Strength of the decay by the parameter's sign.
-    pub l1_decay: f64,
-    /// Largest magnitude that an element of the gradient keeps.
-    pub clip_value: Option<f64>,
-    /// Whether to climb.
-    pub maximize: bool,
-}
-
-impl Default for Sgd {
-    fn default() -> Self {
-        Self {
-            lr: 1e-3,
-            momentum: 0.0,
-            dampening: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-            decoupled_weight_decay: false,
-            l1_decay: 0.0,
-            clip_value: None,
-            maximize: false,
-        }
+hyperparameters! {
+    /// Stochastic gradient descent, as `torch.optim.SGD`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{Optimizer, Sgd};
+    /// let mut optimizer = Optimizer::new(Sgd { lr: 0.5, momentum: 0.9, ..Sgd::default() }, 1)?;
+    /// let mut params = [1.0];
+    /// optimizer.step(&mut params, &[1.0])?; // momentum_buffer = 1
+    /// optimizer.step(&mut params, &[0.1])?; // momentum_buffer = 0.9 * 1 + 0.1
+    /// assert_eq!(params, [0.0]);
+    /// # Ok(()) }
+    /// ```
+    pub struct Sgd {
+        /// How much of itself the buffer keeps; 0 is plain descent without a buffer.
+        pub momentum: f64 = 0.0,
+        /// How much of the gradient the buffer refuses.
+        pub dampening: f64 = 0.0,
+        /// Whether to look ahead along the buffer; needs momentum and no dampening.
+        pub nesterov: bool = false,
     }
+    shared: lr = 1e-3, weight_decay = 0.0, decoupled_weight_decay = false;
 }
 
 #[derive(Clone, Copy)]
@@ -104,7 +73,7 @@ impl Rule for Sgd {
     }
 
     fn check(&self) -> Result<(), Error> {
-        shared!(self).check()?;
+        self.shared().check()?;
         range::non_negative("momentum", self.momentum)?;
         range::unit("dampening", self.dampening)?;
         if self.nesterov {
@@ -125,14 +94,14 @@ impl Rule for Sgd {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let lr = Factor::new(self.lr);
         if self.momentum == 0.0 {
-            return shared!(self).around(Plain { lr }, with);
+            return self.shared().around(Plain { lr }, with);
         }
         let momentum = Factor::new(self.momentum);
         let rest = Factor::new(if t == 1 { 1.0 } else { 1.0 - self.dampening });
         if self.nesterov {
-            shared!(self).around(Momentum::<true> { lr, momentum, rest }, with)
+            self.shared().around(Momentum::<true> { lr, momentum, rest }, with)
         } else {
-            shared!(self).around(Momentum::<false> { lr, momentum, rest }, with)
+            self.shared().around(Momentum::<false> { lr, momentum, rest }, with)
         }
     }
 }

@@ -66,17 +66,62 @@ impl Shared {
     }
 }
 
-/// The [`Shared`] options of a rule, which has a field for each.
-macro_rules! shared {
-    ($rule:expr) => {
-        $crate::rule::Shared {
-            lr: $rule.lr,
-            weight_decay: $rule.weight_decay,
-            decoupled_weight_decay: $rule.decoupled_weight_decay,
-            l1_decay: $rule.l1_decay,
-            clip_value: $rule.clip_value,
-            maximize: $rule.maximize,
+/// Declares the hyperparameters of a rule: its own, and those that every optimizer shares.
+macro_rules! hyperparameters {
+    (
+        $(#[$about:meta])*
+        pub struct $Rule:ident {
+            $($(#[$meaning:meta])* pub $field:ident: $Type:ty = $default:expr,)*
+        }
+        shared: lr = $lr:expr, weight_decay = $weight_decay:expr, decoupled_weight_decay = $decoupled:expr;
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+        pub struct $Rule {
+            /// Learning rate.
+            pub lr: f64,
+            $($(#[$meaning])* pub $field: $Type,)*
+            /// Strength of the decay by the parameter's size; 0 is off.
+            pub weight_decay: f64,
+            /// Whether `weight_decay` shrinks the parameter itself, by `lr * weight_decay` of it, instead of entering
+            /// the gradient.
+            pub decoupled_weight_decay: bool,
+            /// Strength of the decay by the parameter's sign, which enters the gradient; 0 is off.
+            pub l1_decay: f64,
+            /// Largest magnitude that an element of the gradient keeps.
+            pub clip_value: Option<f64>,
+            /// Whether to climb.
+            pub maximize: bool,
+        }
+
+        impl Default for $Rule {
+            fn default() -> Self {
+                Self {
+                    lr: $lr,
+                    $($field: $default,)*
+                    weight_decay: $weight_decay,
+                    decoupled_weight_decay: $decoupled,
+                    l1_decay: 0.0,
+                    clip_value: None,
+                    maximize: false,
+                }
+            }
+        }
+
+        impl $Rule {
+            const fn shared(&self) -> $crate::rule::Shared {
+                $crate::rule::Shared {
+                    lr: self.lr,
+                    weight_decay: self.weight_decay,
+                    decoupled_weight_decay: self.decoupled_weight_decay,
+                    l1_decay: self.l1_decay,
+                    clip_value: self.clip_value,
+                    maximize: self.maximize,
+                }
+            }
         }
     };
 }
-pub(super) use shared;
+pub(super) use hyperparameters;
