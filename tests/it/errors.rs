@@ -2,7 +2,9 @@
 
 use crate::cases::{fields, parse, with};
 use ciborium::Value;
-use lanestep::{AdamW, AnyRule, Error, Formula, Lane, Level, Optimizer, Rule, Sgd, WithFormula};
+use lanestep::{
+    Adam, AdamW, AnyRule, Error, Formula, Lane, Level, Optimizer, RmsProp, Rule, Sgd, WithFormula,
+};
 
 fn name_of(error: &Error) -> &'static str {
     match error {
@@ -42,6 +44,36 @@ fn every_number_of_every_rule_is_checked_and_named() {
         }
     }
     assert!(checked >= 100, "only {checked} values: has the list of options been lost?");
+}
+
+#[test]
+fn ranges_end_where_they_say() {
+    let largest = f64::from(f32::MAX);
+    let sgd = Sgd { momentum: 0.5, ..Sgd::default() };
+    let good: [AnyRule; 7] = [
+        Sgd { lr: largest, weight_decay: largest, l1_decay: largest, clip_value: Some(largest), ..sgd }
+            .into(),
+        Sgd { lr: 0.0, clip_value: Some(0.0), ..sgd }.into(),
+        Sgd { dampening: 1.0, momentum: 1.5, ..sgd }.into(),
+        Adam { betas: (0.0, 0.0), eps: 0.0, ..Adam::default() }.into(),
+        Adam { betas: (0.999_999_9, 1.0 - f64::EPSILON), ..Adam::default() }.into(),
+        RmsProp { alpha: 0.0, momentum: 0.0, ..RmsProp::default() }.into(),
+        RmsProp { alpha: 0.999_999_9, momentum: 2.0, ..RmsProp::default() }.into(),
+    ];
+    for rule in good {
+        assert_eq!(rule.check(), Ok(()), "{rule:?}");
+    }
+    let bad: [(&str, AnyRule); 6] = [
+        ("lr", Sgd { lr: largest * 1.000_001, ..sgd }.into()),
+        ("dampening", Sgd { dampening: 1.000_001, ..sgd }.into()),
+        ("clip_value", Sgd { clip_value: Some(-f64::MIN_POSITIVE), ..sgd }.into()),
+        ("betas.0", Adam { betas: (1.0, 0.9), ..Adam::default() }.into()),
+        ("betas.1", AdamW { betas: (0.9, 1.0), ..AdamW::default() }.into()),
+        ("alpha", RmsProp { alpha: 1.0, ..RmsProp::default() }.into()),
+    ];
+    for (name, rule) in bad {
+        assert_eq!(name_of(&rule.check().unwrap_err()), name, "{rule:?}");
+    }
 }
 
 #[test]
@@ -103,6 +135,32 @@ fn more_state_than_memory_is_an_error() {
         assert_eq!(error, Error::Memory { slots: 2, len });
         assert!(error.to_string().contains(&len.to_string()));
     }
+}
+
+#[test]
+fn state_has_pytorchs_names() {
+    let rmsprop = RmsProp::default();
+    let rules: [(AnyRule, &[&str]); 8] = [
+        (Sgd::default().into(), &[]),
+        (Sgd { momentum: 0.1, ..Sgd::default() }.into(), &["momentum_buffer"]),
+        (rmsprop.into(), &["square_avg"]),
+        (RmsProp { momentum: 0.1, ..rmsprop }.into(), &["square_avg", "momentum_buffer"]),
+        (RmsProp { centered: true, ..rmsprop }.into(), &["square_avg", "grad_avg"]),
+        (
+            RmsProp { centered: true, momentum: 0.1, ..rmsprop }.into(),
+            &["square_avg", "momentum_buffer", "grad_avg"],
+        ),
+        (Adam::default().into(), &["exp_avg", "exp_avg_sq"]),
+        (AdamW { amsgrad: true, ..AdamW::default() }.into(), &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]),
+    ];
+    for (rule, names) in rules {
+        assert_eq!(rule.slots(), names, "{rule:?}");
+    }
+    let mut optimizer = Optimizer::new(Adam::default(), 1).unwrap();
+    optimizer.step(&mut [1.0], &[1.0]).unwrap();
+    assert_eq!(optimizer.state("exp_avg_s"), None);
+    assert_eq!(optimizer.state("exp"), None);
+    assert_ne!(optimizer.state("exp_avg"), optimizer.state("exp_avg_sq"));
 }
 
 #[test]

@@ -44,6 +44,17 @@ fn every_rule_follows_pytorch() {
     }
 }
 
+#[test]
+fn every_trajectory_has_its_rule() {
+    let folder = format!("{}/tests/golden", env!("CARGO_MANIFEST_DIR"));
+    let names: Vec<_> =
+        AnyRule::all().iter().map(|rule| format!("{}.json", rule.name().to_lowercase())).collect();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        assert!(names.contains(&file), "{file}");
+    }
+}
+
 fn follow(golden: &Golden, case: &Case, level: Level) {
     let context = format!("{} {}", golden.optimizer, case.desc);
     let mut options = case.options.clone();

@@ -15,4 +15,4 @@ mod options;
 mod own_rule;
 mod random;
 mod subnormal;
-mod threads;
+mod witness;

@@ -24,6 +24,29 @@ fn hundreds_of_steps_of_tiny_gradients() {
     }
 }
 
+/// On both sides of the least number that each coefficient leaves normal, and of its root, to the last bit.
+#[test]
+fn products_are_zero_just_where_they_would_be_subnormal() {
+    let coefficients = [1e-3, 1e-2, 0.1, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.9, 0.999, 1.0]
+        .into_iter()
+        .flat_map(|x: f64| [x as f32, (1.0 - x) as f32]);
+    let edges = coefficients.filter(|&c| c > 0.0).flat_map(|c| {
+        let edge = f32::MIN_POSITIVE / c;
+        [edge, edge.sqrt()].map(|edge| (edge.to_bits() - 2..=edge.to_bits() + 2).map(f32::from_bits))
+    });
+    let grads: Vec<f32> = edges.flatten().flat_map(|x| [x, -x]).collect();
+    for rule in each_option() {
+        let params = [&grads[..], &vec![0.0; grads.len()]].concat();
+        let grads = grads.repeat(2);
+        let zeros = vec![0.0; grads.len()];
+        let run = Run { rule, params, grads: vec![grads.clone(), grads, zeros.clone(), zeros] };
+        let expected = run.reference();
+        for level in Level::available() {
+            assert_same(&run.optimizer(level, Parallelism::Serial), &expected, &(rule, level));
+        }
+    }
+}
+
 #[test]
 fn the_first_moment_decays_to_zero_and_not_to_a_tiny_number() {
     for beta1 in [0.0, 0.3, 0.9, 0.99] {

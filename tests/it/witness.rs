@@ -1,0 +1,104 @@
+//! Which threads compute, and with which vectors: what the bits do not show.
+
+use lanestep::{Error, Formula, Lane, Level, Optimizer, Parallelism, Rule, WithFormula};
+use std::any::type_name;
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::thread::{self, ThreadId};
+
+/// Leaves everything as it is, and remembers who was asked to.
+#[derive(Clone, Copy)]
+struct Witness(&'static Mutex<HashSet<(ThreadId, &'static str)>>);
+
+impl Formula<0> for Witness {
+    fn update<L: Lane>(&self, p: L, _g: L, s: [L; 0]) -> (L, [L; 0]) {
+        self.0.lock().unwrap().insert((thread::current().id(), type_name::<L>()));
+        (p, s)
+    }
+}
+
+impl Rule for Witness {
+    fn slots(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn lr(&self) -> f64 {
+        0.0
+    }
+
+    fn set_lr(&mut self, _lr: f64) {}
+
+    fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
+        with.formula(*self)
+    }
+}
+
+fn seen(n: usize, level: Level, parallelism: Parallelism) -> HashSet<(ThreadId, &'static str)> {
+    let witness = Witness(Box::leak(Box::default()));
+    let mut optimizer = Optimizer::new(witness, n).unwrap().with_level(level).with_parallelism(parallelism);
+    assert_eq!((optimizer.level(), optimizer.parallelism()), (level, parallelism));
+    optimizer.step(&mut vec![0.0; n], &vec![0.0; n]).unwrap();
+    witness.0.lock().unwrap().clone()
+}
+
+fn who(n: usize, parallelism: Parallelism) -> HashSet<ThreadId> {
+    seen(n, Level::best(), parallelism).into_iter().map(|(thread, _)| thread).collect()
+}
+
+#[test]
+fn a_new_optimizer_has_the_best_level_and_the_default_parallelism() {
+    let optimizer = Optimizer::new(lanestep::Sgd::default(), 1).unwrap();
+    assert_eq!((optimizer.level(), optimizer.parallelism()), (Level::best(), Parallelism::default()));
+    #[cfg(feature = "rayon")]
+    assert_eq!(Parallelism::default(), Parallelism::RAYON);
+}
+
+#[test]
+fn a_pinned_level_computes_with_its_own_lanes() {
+    let mut parallelisms = vec![Parallelism::Serial];
+    #[cfg(feature = "rayon")]
+    parallelisms.push(Parallelism::Rayon { grain: 16 });
+    for level in Level::available() {
+        for &parallelism in &parallelisms {
+            let lanes: HashSet<_> = seen(32, level, parallelism).into_iter().map(|(_, lane)| lane).collect();
+            let [lane] = Vec::from_iter(lanes)[..] else { panic!("one kind of lane, and no tail") };
+            let expected = if level == Level::PORTABLE { "wide::" } else { level.name() };
+            assert!(lane.to_lowercase().contains(expected), "{level}: {lane}");
+        }
+    }
+}
+
+#[test]
+fn levels_differ_and_have_names() {
+    let levels = Level::available();
+    for (i, a) in levels.iter().enumerate() {
+        for (k, b) in levels.iter().enumerate() {
+            assert_eq!(a == b, i == k);
+        }
+        assert_eq!(format!("{a}"), a.name());
+        assert_eq!(format!("{a:>10}|"), format!("{:>10}|", a.name()));
+        assert_eq!(format!("{a:?}"), format!("Level({})", a.name()));
+    }
+}
+
+#[test]
+fn serial_is_the_calling_thread() {
+    assert_eq!(who(100_000, Parallelism::Serial), HashSet::from([thread::current().id()]));
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
+    let Parallelism::Rayon { grain } = Parallelism::default() else { panic!("rayon by default") };
+    let me = thread::current().id();
+    assert_eq!(who(grain, Parallelism::default()), HashSet::from([me]));
+    assert!(!who(grain + 1, Parallelism::default()).contains(&me));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let of_the_pool: HashSet<_> = pool.broadcast(|_| thread::current().id()).into_iter().collect();
+    let found = pool.install(|| who(1 << 12, Parallelism::Rayon { grain: 16 }));
+    assert!(found.is_subset(&of_the_pool) && !found.is_empty());
+}
