@@ -2,7 +2,8 @@
 
 use crate::engine::{Level, Parallelism, Sweep};
 use crate::{Error, Formula, Rule, WithFormula};
-use wide::f32x16;
+use core::fmt;
+use core::ops::Range;
 
 /// A rule with its state and step count, for parameters of one length.
 ///
@@ -18,7 +19,7 @@ use wide::f32x16;
 /// assert!(params.iter().all(|p| p.abs() < 0.5));
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Optimizer<R> {
     rule: R,
     len: usize,
@@ -29,23 +30,45 @@ pub struct Optimizer<R> {
 }
 
 /// One number of state for each parameter, from zero, beginning on a cache line.
-#[derive(Clone, Debug)]
 struct Slot {
     name: &'static str,
-    lines: Vec<f32x16>,
+    memory: Vec<f32>,
+    numbers: Range<usize>,
 }
 
 impl Slot {
-    fn numbers(&mut self, len: usize) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..len]
+    /// Fresh memory from the system, which maps it when it is first written.
+    fn new(name: &'static str, len: usize) -> Option<Self> {
+        let memory: Vec<f32> = bytemuck::allocation::try_zeroed_vec(len.checked_add(15)?).ok()?;
+        let start = memory.as_ptr().align_offset(64);
+        Some(Self { name, memory, numbers: start..start + len })
+    }
+
+    fn numbers(&self) -> &[f32] {
+        &self.memory[self.numbers.clone()]
+    }
+
+    fn numbers_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[self.numbers.clone()]
+    }
+}
+
+impl Clone for Slot {
+    /// Not derived, as the copy begins on a cache line of its own.
+    fn clone(&self) -> Self {
+        let memory = vec![0.0; self.memory.len()];
+        let start = memory.as_ptr().align_offset(64);
+        let mut slot = Self { name: self.name, memory, numbers: start..start + self.numbers.len() };
+        slot.numbers_mut().copy_from_slice(self.numbers());
+        slot
     }
 }
 
 impl<R: Rule> Optimizer<R> {
     /// An optimizer for `len` parameters at the best level of this CPU, in parallel if feature `rayon` is on.
     ///
-    /// The state is one `f32` for each parameter and each of the rule's [`slots`](Rule::slots), all zero. The
-    /// system maps its memory when the first step writes it, on the thread that does.
+    /// The state is one `f32` for each parameter and each of the rule's [`slots`](Rule::slots), all zero. Where the
+    /// system maps zeroed memory lazily, its pages belong to the threads that first step over them.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does
@@ -54,10 +77,7 @@ impl<R: Rule> Optimizer<R> {
         rule.check()?;
         let names = rule.slots();
         rule.at(1, ExpectSlots(names.len()))?;
-        let slot = |&name| {
-            let lines = bytemuck::allocation::try_zeroed_vec(len.div_ceil(16));
-            lines.map(|lines| Slot { name, lines }).map_err(|()| Error::Memory { slots: names.len(), len })
-        };
+        let slot = |&name| Slot::new(name, len).ok_or(Error::Memory { slots: names.len(), len });
         let state = names.iter().map(slot).collect::<Result<_, _>>()?;
         Ok(Self { rule, len, steps: 0, state, level: Level::best(), parallelism: Parallelism::default() })
     }
@@ -77,7 +97,10 @@ impl<R: Rule> Optimizer<R> {
     /// One step: updates `params` and the state by the gradients `grads`, and counts.
     ///
     /// The result is the same to the bit whatever the level, the parallelism, the number of threads, the
-    /// alignment of the slices, and however the parameters are cut into optimizers.
+    /// alignment of the slices, and however the parameters are cut into optimizers. (Which NaN it is may differ.)
+    ///
+    /// It allocates nothing itself. Rayon allocates a block of its queue now and then when a long step is called
+    /// from outside of its pool.
     ///
     /// # Errors
     /// [`Error::Length`] if a slice has not [`len`](Self::len) elements. Nothing has been written then.
@@ -88,7 +111,7 @@ impl<R: Rule> Optimizer<R> {
             }
         }
         let steps = self.steps.saturating_add(1);
-        let state = self.state.iter_mut().map(|slot| slot.numbers(self.len));
+        let state = self.state.iter_mut().map(Slot::numbers_mut);
         let (level, parallelism) = (self.level, self.parallelism);
         self.rule.at(steps, Sweep { level, parallelism, params, grads, state })?;
         self.steps = steps;
@@ -121,8 +144,7 @@ impl<R> Optimizer<R> {
 
     /// The state of the name, one number for each parameter; `None` if the rule has no such slot.
     pub fn state(&self, name: &str) -> Option<&[f32]> {
-        let slot = self.state.iter().find(|slot| slot.name == name)?;
-        Some(&bytemuck::cast_slice(&slot.lines)[..self.len])
+        self.state.iter().find(|slot| slot.name == name).map(Slot::numbers)
     }
 
     /// The rule.
@@ -148,6 +170,19 @@ impl<R> Optimizer<R> {
     /// Whether it computes over rayon.
     pub const fn parallelism(&self) -> Parallelism {
         self.parallelism
+    }
+}
+
+impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
+    /// Without the state, which may be long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Optimizer")
+            .field("rule", &self.rule)
+            .field("len", &self.len)
+            .field("steps", &self.steps)
+            .field("level", &self.level)
+            .field("parallelism", &self.parallelism)
+            .finish_non_exhaustive()
     }
 }
 

@@ -111,7 +111,7 @@ pub fn flush(x: f32) -> f32 {
 /// `x * c`, where `x` counts as `+0` if the product would be subnormal.
 #[must_use]
 pub fn scale(x: f32, c: f64) -> f32 {
-    let c = c as f32;
+    let c = flush(c as f32);
     let x = if x.abs() < smallest(c) { 0.0 } else { x };
     x * c
 }

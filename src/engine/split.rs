@@ -22,18 +22,9 @@ impl<const S: usize> Streams<'_, S> {
     fn split_at(self, mid: usize) -> (Self, Self) {
         let (params, params_right) = self.params.split_at_mut(mid);
         let (grads, grads_right) = self.grads.split_at(mid);
-        let mut state_right = [(); S].map(|()| <&mut [f32]>::default());
-        let mut rest = state_right.iter_mut();
-        let state = self.state.map(|slot| {
-            let (slot, right) = slot.split_at_mut(mid);
-            if let Some(rest) = rest.next() {
-                *rest = right;
-            }
-            slot
-        });
-        (
-            Streams { params, grads, state },
-            Streams { params: params_right, grads: grads_right, state: state_right },
-        )
+        let mut halves = self.state.map(|slot| slot.split_at_mut(mid));
+        let right = halves.each_mut().map(|(_, right)| core::mem::take(right));
+        let state = halves.map(|(left, _)| left);
+        (Streams { params, grads, state }, Streams { params: params_right, grads: grads_right, state: right })
     }
 }

@@ -37,11 +37,9 @@ fn whole<V: Vector<Tile = [f32; 16]>, F: Formula<S>, const S: usize>(
 ) {
     let (params, params_tail) = streams.params.as_chunks_mut();
     let (grads, grads_tail) = streams.grads.as_chunks();
-    let mut state_tail = [(); S].map(|()| <&mut [f32]>::default());
-    let mut state = [(); S].map(|()| <&mut [[f32; 16]]>::default());
-    for ((whole, tail), slot) in state.iter_mut().zip(&mut state_tail).zip(streams.state) {
-        (*whole, *tail) = slot.as_chunks_mut();
-    }
+    let mut halves = streams.state.map(|slot| slot.as_chunks_mut());
+    let state_tail = halves.each_mut().map(|(_, tail)| core::mem::take(tail));
+    let state = halves.map(|(whole, _)| whole);
     tiles::<V, F, S>(proof, formula, params, grads, state);
     tiles::<f32, F, S>((), formula, params_tail, grads_tail, state_tail);
 }

@@ -13,10 +13,10 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// The coefficient, rounded once to `f32`.
+    /// The coefficient, rounded once to `f32`; zero if it would be subnormal.
     #[must_use]
     pub fn new(by: f64) -> Self {
-        let by = by as f32;
+        let by = (by as f32).flush();
         Self { by, floor: floor(by) }
     }
 

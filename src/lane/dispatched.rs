@@ -32,6 +32,7 @@ impl<S: Simd> Lane for f32x16<S> {
     fn below(self, bound: f32) -> Self::Mask {
         // As integers, because the compiler sees through an integer comparison and folds it into what follows.
         // Magnitudes are in the same order as their bits, NaN above all.
+        let bound = if bound.is_nan() { 0.0 } else { bound };
         let magnitude: i32x16<S> = SimdBase::abs(self).bitcast();
         magnitude.simd_lt(bound.to_bits().cast_signed())
     }

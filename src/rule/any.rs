@@ -5,7 +5,7 @@
 macro_rules! rules {
     ($($module:ident::$Rule:ident as $name:literal),+ $(,)?) => {
         $(
-            mod $module;
+            pub mod $module;
             pub use $module::$Rule;
         )+
 
@@ -25,13 +25,10 @@ macro_rules! rules {
         /// # Ok(()) }
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-        #[cfg_attr(feature = "serde", serde(remote = "Self", tag = "rule"))]
         #[non_exhaustive]
         pub enum AnyRule {
             $(
                 #[doc = concat!("[`", stringify!($Rule), "`]")]
-                #[cfg_attr(feature = "serde", serde(rename = $name))]
                 $Rule($Rule),
             )+
         }
@@ -60,6 +57,11 @@ macro_rules! rules {
                     $(Self::$Rule(rule) => crate::reference::$module(rule, t, params, grads, state),)+
                 }
             }
+        }
+
+        #[cfg(feature = "serde")]
+        options::tagged! {
+            $($Rule as $name,)+
         }
 
         $(

@@ -1,41 +1,56 @@
 //! Dictionaries of options as PyTorch writes them.
 
-use super::AnyRule;
-use serde::de::value::{MapAccessDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use serde::de::value::StringDeserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess};
 
-/// What says how PyTorch's own kernels run a step and not what it computes. A dictionary may have them.
+/// Options that choose how PyTorch runs a step, not what it computes. They are accepted and ignored.
 const SWITCHES: [&str; 4] = ["foreach", "fused", "capturable", "differentiable"];
 
-impl Serialize for AnyRule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
+/// Writes an [`AnyRule`](super::AnyRule) as the options of its rule with the name under `rule`, and reads it back.
+macro_rules! tagged {
+    ($($Rule:ident as $name:literal,)+) => {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "rule")]
+        enum Tagged {
+            $(#[serde(rename = $name)] $Rule($Rule),)+
+        }
+
+        impl serde::Serialize for AnyRule {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match *self {
+                    $(Self::$Rule(rule) => serde::Serialize::serialize(&Tagged::$Rule(rule), serializer),)+
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for AnyRule {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Dictionary;
+
+                impl<'de> serde::de::Visitor<'de> for Dictionary {
+                    type Value = Tagged;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a dictionary of options with the optimizer's class under `rule`")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Tagged, A::Error> {
+                        let map = options::WithoutSwitches(map);
+                        serde::Deserialize::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    }
+                }
+
+                Ok(match deserializer.deserialize_map(Dictionary)? {
+                    $(Tagged::$Rule(rule) => Self::$Rule(rule),)+
+                })
+            }
+        }
+    };
 }
+pub(super) use tagged;
 
-impl<'de> Deserialize<'de> for AnyRule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Dictionary)
-    }
-}
-
-struct Dictionary;
-
-impl<'de> Visitor<'de> for Dictionary {
-    type Value = AnyRule;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a dictionary of options with the optimizer's class under `rule`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AnyRule, A::Error> {
-        AnyRule::deserialize(MapAccessDeserializer::new(WithoutSwitches(map)))
-    }
-}
-
-struct WithoutSwitches<A>(A);
+/// A map but for the entries that are [`SWITCHES`].
+pub(super) struct WithoutSwitches<A>(pub(super) A);
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutSwitches<A> {
     type Error = A::Error;

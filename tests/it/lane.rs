@@ -9,7 +9,7 @@ struct Apply(usize);
 
 type Scalar = fn(f32, f32) -> f32;
 
-const OPERATIONS: [(&str, Scalar); 19] = [
+const OPERATIONS: [(&str, Scalar); 20] = [
     ("a + b", |a, b| a + b),
     ("a - b", |a, b| a - b),
     ("a * b", |a, b| a * b),
@@ -43,6 +43,7 @@ const OPERATIONS: [(&str, Scalar); 19] = [
     ("less", |a, b| if a < b { a } else { 0.3 }),
     ("is_nan", |a, b| if a.is_nan() { b } else { a }),
     ("below", |a, b| if a.abs() < 1e-30 { b } else { a }),
+    ("below NaN", |a, _| a),
     ("zero_below", |a, _| if a.abs() < 1e-30 { 0.0 } else { a }),
     ("flush", |a, _| if a.is_subnormal() || a == 0.0 { 0.0 } else { a }),
 ];
@@ -67,6 +68,7 @@ impl Formula<0> for Apply {
             "less" => L::select(a.less(b), a, a.splat(0.3)),
             "is_nan" => L::select(a.is_nan(), b, a),
             "below" => L::select(a.below(1e-30), b, a),
+            "below NaN" => L::select(a.below(f32::NAN), b, a),
             "zero_below" => a.zero_below(1e-30),
             "flush" => a.flush(),
             other => panic!("no operation {other}"),

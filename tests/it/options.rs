@@ -1,6 +1,7 @@
 //! PyTorch's dictionaries of options.
 
 use lanestep::{Adam, AdamW, AnyRule, RmsProp, Sgd};
+use serde::Deserialize;
 
 #[test]
 fn a_dictionary_parses_unchanged() {
@@ -17,6 +18,9 @@ fn what_pytorch_itself_writes_parses() {
         "amsgrad": false, "maximize": false, "foreach": null, "capturable": false, "differentiable": false,
         "fused": null, "decoupled_weight_decay": true}"#;
     assert_eq!(serde_json::from_str::<AnyRule>(adamw).unwrap(), AdamW::default().into());
+    let value = serde_json::from_str::<serde_json::Value>(adamw).unwrap();
+    assert_eq!(AnyRule::deserialize(&value).unwrap(), AdamW::default().into());
+    assert_eq!(AnyRule::deserialize(value).unwrap(), AdamW::default().into());
     let adam = r#"{"fused": true, "lr": 0.01, "rule": "Adam", "foreach": [1, {"a": 2}]}"#;
     assert_eq!(serde_json::from_str::<AnyRule>(adam).unwrap(), Adam { lr: 0.01, ..Adam::default() }.into());
 }
