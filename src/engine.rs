@@ -30,7 +30,7 @@ impl Parallelism {
     pub const RAYON: Self = Self::Rayon { grain: 1 << 16 };
 }
 
-/// [`Parallelism::RAYON`] with feature `rayon`, else [`Parallelism::Serial`].
+/// `Parallelism::RAYON` with feature `rayon`, else [`Parallelism::Serial`].
 impl Default for Parallelism {
     fn default() -> Self {
         #[cfg(feature = "rayon")]

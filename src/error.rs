@@ -1,20 +1,20 @@
 //! What can go wrong.
 
-/// Everything this crate refuses. Whenever a call returns one of these, it has written nothing.
+/// What an [`Optimizer`](crate::Optimizer) refuses. Whenever a call returns one of these, it has written nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A hyperparameter is NaN, infinite or out of range.
-    #[error("{name} is {found}, but must be in {allowed}")]
+    #[error("{name} is {found}, but must be {allowed}")]
     Hyperparameter {
         /// The field's name.
         name: &'static str,
         /// Its value.
         found: f64,
-        /// The range, and the condition for it if there is one.
+        /// What it must be.
         allowed: &'static str,
     },
-    /// A slice has not as many elements as the optimizer was made for.
+    /// A slice does not have as many elements as the optimizer was made for.
     #[error("{what} has {found} elements, but the optimizer was made for {expected}")]
     Length {
         /// Which slice.

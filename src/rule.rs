@@ -40,6 +40,6 @@ pub trait Rule: Clone + Send + Sync {
     /// Changes the learning rate. It need not be checked here.
     fn set_lr(&mut self, lr: f64);
 
-    /// Hands the formula of step `t` to `with`. The first step is 1.
+    /// Hands the formula of step `t` to `with`. The first step is 1; there is no step 0.
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output;
 }

@@ -8,4 +8,6 @@ mod cases;
 #[allow(dead_code, reason = "shared with the other target")]
 mod fuzzed;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::step(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    fuzzed::step(bytes);
+});

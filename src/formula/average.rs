@@ -5,9 +5,9 @@ use crate::Lane;
 
 /// A moving average, `m + (1 - beta) * (x - m)`, as `torch.lerp` computes it: from the nearer end.
 ///
-/// That is from `m` while `1 - beta < 0.5`; else from `x`, by `x + beta * (m - x)`. `FROM_X` says which, as a type,
-/// and [`from_x`](Self::from_x) says what it must be. Where the step would be subnormal the average arrives: it
-/// becomes `x`. So it comes to rest, and never on a subnormal number.
+/// That is from `m` while `1 - beta < 0.5`; else from `x`, by `x + beta * (m - x)`. `FROM_X` fixes which at compile
+/// time; choose it with [`from_x`](Self::from_x). Where the step would be subnormal the average arrives: it becomes
+/// `x`. So it comes to rest at a constant `x`, which for a gradient of zero is zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Average<const FROM_X: bool> {
     step: f32,

@@ -5,8 +5,8 @@ use crate::Lane;
 
 /// The gradient clamped to `[-clip, clip]` and scaled. NaN stays NaN.
 ///
-/// `maximize` is a scale of -1. One decorator for both, because neither is common and each more type doubles the
-/// loops that are compiled: `clip: f32::INFINITY` clamps nothing, and a scale of 1 changes nothing.
+/// `maximize` is a scale of -1. One decorator for both, because each more type doubles the loops that are compiled:
+/// `clip: f32::INFINITY` clamps nothing, and a scale of 1 only makes a subnormal number or -0 a zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<F> {
     /// The largest magnitude that stays.

@@ -20,21 +20,22 @@ use crate::{Error, Formula, Lane, WithFormula};
 
 hyperparameters! {
     /// Adam, as `torch.optim.Adam`: its `weight_decay` enters the gradient. For decoupled decay see
-    /// [`AdamW`](super::AdamW), or set `decoupled_weight_decay`.
+    /// [`AdamW`](super::AdamW), or set `decoupled_weight_decay`. State: `exp_avg`, `exp_avg_sq`, with AMSGrad
+    /// `max_exp_avg_sq`.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
     /// use lanestep::{Adam, Optimizer};
-    /// let mut optimizer = Optimizer::new(Adam { lr: 0.125, eps: 0.0, ..Adam::default() }, 1)?;
-    /// let mut params = [1.0];
-    /// optimizer.step(&mut params, &[1e-3])?; // the first step is lr, whatever the gradient's size
-    /// assert!((params[0] - 0.875).abs() < 1e-6);
+    /// let mut optimizer = Optimizer::new(Adam { lr: 0.125, ..Adam::default() }, 2)?;
+    /// let mut params = [1.0, 1.0];
+    /// optimizer.step(&mut params, &[100.0, 0.01])?; // the first step is lr, whatever the gradient's size
+    /// assert!(params.iter().all(|p| (p - 0.875).abs() < 1e-6));
     /// # Ok(()) }
     /// ```
     pub struct Adam {
-        /// How much of themselves the two averages keep.
+        /// How much of themselves the two averages keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the root.
+        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
         pub eps: f64 = 1e-8,
         /// Whether to divide by the largest mean square so far instead of the present one.
         pub amsgrad: bool = false,

@@ -13,7 +13,7 @@ use super::{Adam, Rule, Shared, shared::hyperparameters};
 use crate::{Error, WithFormula};
 
 hyperparameters! {
-    /// AdamW, as `torch.optim.AdamW`.
+    /// AdamW, as `torch.optim.AdamW`. State: `exp_avg`, `exp_avg_sq`, with AMSGrad `max_exp_avg_sq`.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -25,9 +25,9 @@ hyperparameters! {
     /// # Ok(()) }
     /// ```
     pub struct AdamW {
-        /// How much of themselves the two averages keep.
+        /// How much of themselves the two averages keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the root.
+        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
         pub eps: f64 = 1e-8,
         /// Whether to divide by the largest mean square so far instead of the present one.
         pub amsgrad: bool = false,

@@ -1,7 +1,7 @@
 //! Bias correction.
 
 /// `1 - beta^t`: how much of an average that keeps `beta` of itself and starts from zero has been filled after `t`
-/// steps. For `beta` in `[0, 1)`.
+/// steps. For `beta` in `[0, 1)` and `t` from 1; elsewhere it means nothing.
 ///
 /// The power is by squaring, from the lowest bit of `t`, so that its bits are the same on every platform.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use crate::Error;
 
-/// Any condition: `valid` says whether it holds, `allowed` how it reads.
+/// Any condition: `valid` says whether it holds, `allowed` completes the sentence "it must be".
 ///
 /// # Errors
 /// [`Error::Hyperparameter`] when it does not hold.
@@ -17,7 +17,7 @@ const LARGEST: f64 = f32::MAX as f64;
 /// # Errors
 /// [`Error::Hyperparameter`] when `value` is not in it.
 pub fn non_negative(name: &'static str, value: f64) -> Result<(), Error> {
-    check(name, value, (0.0..=LARGEST).contains(&value), "[0, f32::MAX]")
+    check(name, value, (0.0..=LARGEST).contains(&value), "in [0, f32::MAX]")
 }
 
 /// `[0, 1]`.
@@ -25,7 +25,7 @@ pub fn non_negative(name: &'static str, value: f64) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Hyperparameter`] when `value` is not in it.
 pub fn unit(name: &'static str, value: f64) -> Result<(), Error> {
-    check(name, value, (0.0..=1.0).contains(&value), "[0, 1]")
+    check(name, value, (0.0..=1.0).contains(&value), "in [0, 1]")
 }
 
 /// `[0, 1)`: the betas.
@@ -33,5 +33,5 @@ pub fn unit(name: &'static str, value: f64) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Hyperparameter`] when `value` is not in it.
 pub fn fraction(name: &'static str, value: f64) -> Result<(), Error> {
-    check(name, value, (0.0..1.0).contains(&value), "[0, 1)")
+    check(name, value, (0.0..1.0).contains(&value), "in [0, 1)")
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `eps` stands outside the root, as in PyTorch; TensorFlow, optax and others have it inside. The centered variance
-//! `v - a*a` is not kept from falling below zero, where PyTorch's is not either: it is NaN then.
+//! `v - a*a` is not kept from falling below zero, and its root is NaN then, as in PyTorch; but a subnormal one counts as
+//! zero.
 //!
 //! Tieleman & Hinton, *Lecture 6.5: RMSProp*, COURSERA Neural Networks for Machine Learning, 2012. Centered: Graves,
 //! *Generating Sequences With Recurrent Neural Networks*, <https://arxiv.org/abs/1308.0850>.
@@ -19,7 +20,7 @@ use crate::formula::{Average, AverageSquare, Factor};
 use crate::{Error, Formula, Lane, WithFormula};
 
 hyperparameters! {
-    /// RMSprop, as `torch.optim.RMSprop`.
+    /// RMSprop, as `torch.optim.RMSprop`. State: `square_avg`, with momentum `momentum_buffer`, centered `grad_avg`.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -32,11 +33,11 @@ hyperparameters! {
     /// # Ok(()) }
     /// ```
     pub struct RmsProp {
-        /// How much of itself the mean square keeps.
+        /// How much of itself the mean square keeps, in `[0, 1)`.
         pub alpha: f64 = 0.99,
-        /// Added to the root.
+        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
         pub eps: f64 = 1e-8,
-        /// How much of itself the buffer of updates keeps; 0 is no buffer.
+        /// How much of itself the buffer of updates keeps; 0 is no buffer. Not negative.
         pub momentum: f64 = 0.0,
         /// Whether to divide by the deviation from the mean gradient instead of the root mean square.
         pub centered: bool = false,
@@ -44,7 +45,8 @@ hyperparameters! {
     shared: lr = 1e-2, weight_decay = 0.0, decoupled_weight_decay = false;
 }
 
-/// The formula, with and without momentum and mean. What a variant does not have, its state does not hold.
+/// The formula, with and without momentum and mean. A variant hands in any lane for a slot it does not have, and does
+/// not take it back.
 #[derive(Clone, Copy)]
 struct Step<const MOMENTUM: bool, const CENTERED: bool, const FROM_G: bool> {
     lr: Factor,

@@ -9,14 +9,15 @@
 //! The buffer starts from zero and takes the first gradient whole, as PyTorch's does; other libraries dampen the
 //! first gradient too. There is no state without momentum.
 //!
-//! Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
+//! Sutskever, Martens, Dahl & Hinton, *On the importance of initialization and momentum in deep learning*, ICML 2013,
+//! <https://proceedings.mlr.press/v28/sutskever13.html>.
 
 use super::{Rule, range, shared::hyperparameters};
 use crate::formula::Factor;
 use crate::{Error, Formula, Lane, WithFormula};
 
 hyperparameters! {
-    /// Stochastic gradient descent, as `torch.optim.SGD`.
+    /// Stochastic gradient descent, as `torch.optim.SGD`. State: with momentum, `momentum_buffer`.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -29,9 +30,9 @@ hyperparameters! {
     /// # Ok(()) }
     /// ```
     pub struct Sgd {
-        /// How much of itself the buffer keeps; 0 is plain descent without a buffer.
+        /// How much of itself the buffer keeps; 0 is plain descent without a buffer. Not negative.
         pub momentum: f64 = 0.0,
-        /// How much of the gradient the buffer refuses.
+        /// The share of the gradient that is left out of the buffer, in `[0, 1]`.
         pub dampening: f64 = 0.0,
         /// Whether to look ahead along the buffer; needs momentum and no dampening.
         pub nesterov: bool = false,
@@ -77,8 +78,8 @@ impl Rule for Sgd {
         range::non_negative("momentum", self.momentum)?;
         range::unit("dampening", self.dampening)?;
         if self.nesterov {
-            range::check("momentum", self.momentum, self.momentum > 0.0, "(0, f32::MAX] with nesterov")?;
-            range::check("dampening", self.dampening, self.dampening == 0.0, "[0, 0] with nesterov")?;
+            range::check("momentum", self.momentum, self.momentum > 0.0, "above 0 with nesterov")?;
+            range::check("dampening", self.dampening, self.dampening == 0.0, "0 with nesterov")?;
         }
         Ok(())
     }

@@ -6,8 +6,9 @@ use crate::{Error, Formula, WithFormula};
 
 /// The options that every optimizer shares. [`around`](Self::around) puts their decorators around a formula.
 ///
-/// In the order of the step: clamp the gradient by value, negate it to maximize, decay. A decorator that is not
-/// asked for is not there. In the same order of operations as `torch.optim`.
+/// In this order: the gradient is clamped by value, then negated to maximize; L1 decay by the parameter's sign enters it;
+/// then `weight_decay` enters it or, decoupled, shrinks the parameter. What PyTorch has of this it has in this order. A
+/// decorator that is not asked for is not there.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared {
     /// Learning rate; decoupled decay is scaled by it.
@@ -20,7 +21,7 @@ pub struct Shared {
     pub l1_decay: f64,
     /// Largest magnitude that an element of the gradient keeps.
     pub clip_value: Option<f64>,
-    /// Whether to climb.
+    /// Whether to ascend the gradient instead of descending.
     pub maximize: bool,
 }
 
@@ -80,7 +81,7 @@ macro_rules! hyperparameters {
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
         pub struct $Rule {
-            /// Learning rate.
+            /// Learning rate. Like all strengths below, in `[0, f32::MAX]`.
             pub lr: f64,
             $($(#[$meaning])* pub $field: $Type,)*
             /// Strength of the decay by the parameter's size; 0 is off.
@@ -92,7 +93,7 @@ macro_rules! hyperparameters {
             pub l1_decay: f64,
             /// Largest magnitude that an element of the gradient keeps.
             pub clip_value: Option<f64>,
-            /// Whether to climb.
+            /// Whether to ascend the gradient instead of descending.
             pub maximize: bool,
         }
 

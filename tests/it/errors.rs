@@ -79,7 +79,7 @@ fn ranges_end_where_they_say() {
 #[test]
 fn a_beta_of_one_is_refused() {
     let error = Optimizer::new(AdamW { betas: (0.9, 1.0), ..AdamW::default() }, 3).unwrap_err();
-    assert_eq!(error, Error::Hyperparameter { name: "betas.1", found: 1.0, allowed: "[0, 1)" });
+    assert_eq!(error, Error::Hyperparameter { name: "betas.1", found: 1.0, allowed: "in [0, 1)" });
     assert_eq!(error.to_string(), "betas.1 is 1, but must be in [0, 1)");
 }
 
@@ -181,7 +181,7 @@ struct Takes;
 
 impl<const S: usize> Formula<S> for Takes {
     fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
-        (p - g, s)
+        (p - g, s.map(|s| s + 1.0))
     }
 }
 
@@ -215,4 +215,5 @@ fn a_rule_that_contradicts_itself_is_an_error() {
     assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));
     assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Err(wrong));
     assert_eq!((optimizer.steps(), params), (2, [-2.0; 5]));
+    assert_eq!(optimizer.state("only"), Some(&[2.0; 5][..]));
 }

@@ -104,5 +104,5 @@ fn has_the_guarantees_of_the_others() {
 fn has_its_hyperparameters_checked() {
     let tiger = Tiger { lr: 0.1, beta: 1.5, weight_decay: 0.0 };
     let error = Optimizer::new(tiger, 3).unwrap_err();
-    assert_eq!(error, Error::Hyperparameter { name: "beta", found: 1.5, allowed: "[0, 1)" });
+    assert_eq!(error, Error::Hyperparameter { name: "beta", found: 1.5, allowed: "in [0, 1)" });
 }

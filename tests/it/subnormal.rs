@@ -1,7 +1,7 @@
 //! State is never left subnormal, and averages come to rest.
 
 use crate::cases::{Outcome, Run, assert_same, each_option, ordinary};
-use lanestep::{Level, Optimizer, Parallelism, Rule};
+use lanestep::{Level, Optimizer, Parallelism};
 
 fn steps(gradient: f32, n: usize) -> impl Iterator<Item = Vec<f32>> {
     std::iter::repeat_n(vec![gradient; 18], n)
@@ -70,8 +70,8 @@ fn an_average_arrives_at_a_constant() {
         for grads in steps(x, 400) {
             optimizer.step(&mut [1.0; 18], &grads).unwrap();
         }
-        let error = optimizer.state("exp_avg").unwrap().iter().map(|m| ((m - x) / x).abs());
-        assert!(error.fold(0.0, f32::max) < 1e-5, "{x:e}");
+        let near = |m: &f32| ((m - x) / x).abs() < 1e-5;
+        assert!(optimizer.state("exp_avg").unwrap().iter().all(near), "{x:e}");
     }
 }
 
@@ -84,5 +84,4 @@ fn state_that_decays_is_flushed_once_below_the_smallest_normal_number() {
     assert_eq!(state[0][0].to_bits(), f32::MIN_POSITIVE.to_bits());
     run.grads.push(vec![0.0]);
     assert_eq!(run.optimizer(Level::best(), Parallelism::Serial).state[0][0].to_bits(), 0);
-    assert_eq!(run.rule.slots(), ["momentum_buffer"]);
 }
