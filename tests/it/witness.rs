@@ -59,11 +59,13 @@ fn a_new_optimizer_has_the_best_level_and_the_default_parallelism() {
 
 #[test]
 fn a_pinned_level_computes_with_its_own_lanes() {
-    let mut parallelisms = vec![Parallelism::Serial];
-    #[cfg(feature = "rayon")]
-    parallelisms.push(Parallelism::Rayon { grain: 16 });
+    let parallelisms = [
+        Parallelism::Serial,
+        #[cfg(feature = "rayon")]
+        Parallelism::Rayon { grain: 16 },
+    ];
     for level in Level::available() {
-        for &parallelism in &parallelisms {
+        for parallelism in parallelisms {
             let lanes: HashSet<_> = seen(32, level, parallelism).into_iter().map(|(_, lane)| lane).collect();
             let [lane] = Vec::from_iter(lanes)[..] else { panic!("one kind of lane, and no tail") };
             let expected = if level == Level::PORTABLE { "wide::" } else { level.name() };
