@@ -11,6 +11,7 @@ mod errors;
 mod fuzzed;
 mod golden;
 mod lane;
+mod meaning;
 mod options;
 mod own_rule;
 mod random;

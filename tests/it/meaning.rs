@@ -1,0 +1,102 @@
+//! What each option means, in numbers worked out by hand: a mistake made alike in the formula and in `reference` shows
+//! here.
+
+use lanestep::rule::bias_correction;
+use lanestep::{Adam, Error, Optimizer, RmsProp, Rule, Sgd, reference};
+
+fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
+    let mut optimizer = Optimizer::new(rule, params.len()).unwrap();
+    let mut params = params.to_vec();
+    for grads in grads {
+        optimizer.step(&mut params, grads).unwrap();
+    }
+    (params, optimizer)
+}
+
+#[test]
+fn amsgrad_divides_by_the_largest_so_far() {
+    let betas = (0.0, 0.5);
+    let rule = Adam { lr: 0.5, betas, eps: 0.0, bias_correction: false, amsgrad: true, ..Adam::default() };
+    let (params, optimizer) = run(rule, &[0.0], &[&[2.0], &[0.0], &[0.5]]);
+    assert_eq!(optimizer.state("exp_avg_sq").unwrap(), [0.625]);
+    assert_eq!(optimizer.state("max_exp_avg_sq").unwrap(), [2.0]);
+    assert!((params[0] + 1.25 / 2_f32.sqrt()).abs() < 1e-6);
+}
+
+#[test]
+fn without_bias_correction_the_averages_are_taken_as_they_are() {
+    let rule = Adam { lr: 1.0, betas: (0.5, 0.0), eps: 0.0, bias_correction: false, ..Adam::default() };
+    assert_eq!(run(rule, &[0.0], &[&[3.0]]).0, [-0.5]);
+    assert_eq!(run(Adam { bias_correction: true, ..rule }, &[0.0], &[&[3.0]]).0, [-1.0]);
+}
+
+#[test]
+fn clipping_clamps_and_decay_pulls_towards_zero() {
+    let sgd = Sgd { lr: 1.0, ..Sgd::default() };
+    let clipped = Sgd { clip_value: Some(0.5), ..sgd };
+    assert_eq!(run(clipped, &[0.0; 4], &[&[2.0, -2.0, 0.25, -0.5]]).0, [-0.5, 0.5, -0.25, 0.5]);
+    let climbing = Sgd { maximize: true, l1_decay: 0.25, ..clipped };
+    assert_eq!(run(climbing, &[1.0, -1.0, 0.0], &[&[2.0; 3]]).0, [1.25, -0.25, 0.5]);
+    let decaying = Sgd { lr: 0.5, weight_decay: 0.5, l1_decay: 0.25, ..sgd };
+    assert_eq!(run(decaying, &[2.0, -2.0], &[&[0.0; 2]]).0, [1.375, -1.375]);
+    let decoupled = Sgd { decoupled_weight_decay: true, ..decaying };
+    assert_eq!(run(decoupled, &[2.0, -2.0], &[&[0.0; 2]]).0, [1.375, -1.375]);
+    assert_eq!(run(Sgd { momentum: 0.5, ..decoupled }, &[0.0], &[&[1.0], &[0.0]]).0, [-0.5]);
+}
+
+/// In step with a count of thousands of steps, too.
+#[test]
+fn adam_of_a_constant_gradient_steps_by_lr_for_ever() {
+    let mut optimizer = Optimizer::new(Adam { eps: 0.0, ..Adam::default() }, 1).unwrap();
+    let mut params = [0.0];
+    for t in 1..=3000 {
+        optimizer.step(&mut params, &[0.25]).unwrap();
+        let t = t as f32;
+        assert!((params[0] + 1e-3 * t).abs() <= 2e-8 * t + 1e-6, "{t}: {params:?}");
+    }
+}
+
+#[test]
+fn what_an_average_does_not_keep_is_taken_in_f64() {
+    let (_, optimizer) = run(Adam { betas: (0.999, 0.999), ..Adam::default() }, &[0.0], &[&[1.0]]);
+    assert_eq!(optimizer.state("exp_avg").unwrap(), [1e-3_f32]);
+    assert_eq!(optimizer.state("exp_avg_sq").unwrap(), [1e-3_f32]);
+}
+
+/// As in PyTorch: rounding may leave the mean square a little under the square of the mean.
+#[test]
+fn the_centered_variance_is_not_kept_from_falling_below_zero() {
+    let rng = &mut fastrand::Rng::with_seed(0);
+    let grads: Vec<f32> = (0..200).map(|_| rng.f32() + 0.5).collect();
+    let rule = RmsProp { alpha: 0.5, centered: true, ..RmsProp::default() };
+    let (params, optimizer) = run(rule, &[0.0; 200], &vec![&grads[..]; 200]);
+    let (v, a) = (optimizer.state("square_avg").unwrap(), optimizer.state("grad_avg").unwrap());
+    let below = v.iter().zip(a).map(|(v, a)| v - a * a < 0.0);
+    assert!(below.clone().any(|below| below), "no variance fell below zero");
+    for (below, p) in below.zip(params) {
+        assert!(!below || p.is_nan());
+    }
+}
+
+#[test]
+fn bias_correction_is_right_to_the_bit_where_the_power_vanishes() {
+    for k in 4..40 {
+        for e in [50.0, 51.0, 51.9, 52.1, 53.0, 53.1, 53.9, 54.0, 54.1, 55.0] {
+            let beta = f64::exp2(-e / f64::exp2(f64::from(k)));
+            for t in [1_u64 << k, (1 << k) + 1, 3 << k] {
+                let expected = 1.0 - reference::power(beta, t);
+                assert_eq!(bias_correction(beta, t).to_bits(), expected.to_bits(), "{beta} {t}");
+            }
+        }
+    }
+}
+
+#[test]
+fn errors_read_well() {
+    for (error, text) in [
+        (Error::Slots { expected: 1, found: 2 }, "the rule names 1 state slots, but its formula takes 2"),
+        (Error::Memory { slots: 2, len: 9 }, "no memory for a state of 2 slots of 9 elements"),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
+}
