@@ -40,7 +40,7 @@ impl Slot {
     /// Fresh memory from the system, which maps it when it is first written.
     fn new(name: &'static str, len: usize) -> Option<Self> {
         let memory: Vec<f32> = bytemuck::allocation::try_zeroed_vec(len.checked_add(15)?).ok()?;
-        let start = memory.as_ptr().align_offset(64);
+        let start = memory.as_ptr().align_offset(64).min(15);
         Some(Self { name, memory, numbers: start..start + len })
     }
 
@@ -56,9 +56,7 @@ impl Slot {
 impl Clone for Slot {
     /// Not derived, as the copy begins on a cache line of its own.
     fn clone(&self) -> Self {
-        let memory = vec![0.0; self.memory.len()];
-        let start = memory.as_ptr().align_offset(64);
-        let mut slot = Self { name: self.name, memory, numbers: start..start + self.numbers.len() };
+        let mut slot = Self::new(self.name, self.numbers.len()).expect("memory for a copy of the state");
         slot.numbers_mut().copy_from_slice(self.numbers());
         slot
     }

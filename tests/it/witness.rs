@@ -66,7 +66,7 @@ fn a_pinned_level_computes_with_its_own_lanes() {
     ];
     for level in Level::available() {
         for parallelism in parallelisms {
-            let lanes: HashSet<_> = seen(32, level, parallelism).into_iter().map(|(_, lane)| lane).collect();
+            let lanes: HashSet<_> = seen(80, level, parallelism).into_iter().map(|(_, lane)| lane).collect();
             let [lane] = Vec::from_iter(lanes)[..] else { panic!("one kind of lane, and no tail") };
             let expected = if level == Level::PORTABLE { "wide::" } else { level.name() };
             assert!(lane.to_lowercase().contains(expected), "{level}: {lane}");
