@@ -194,3 +194,23 @@ impl WithFormula for ExpectSlots {
         if self.0 == S { Ok(()) } else { Err(Error::Slots { expected: self.0, found: S }) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AdamW;
+
+    #[test]
+    fn state_begins_on_a_cache_line_and_nothing_is_written_beside_it() {
+        for len in 0..70 {
+            let mut optimizer = Optimizer::new(AdamW::default(), len).unwrap();
+            optimizer.step(&mut vec![1.0; len], &vec![1.0; len]).unwrap();
+            for slot in optimizer.state.iter().chain(&optimizer.clone().state) {
+                assert_eq!(slot.numbers().as_ptr().addr() % 64, 0);
+                let (before, rest) = slot.memory.split_at(slot.numbers.start);
+                assert!(before.iter().chain(&rest[len..]).all(|&x| x.to_bits() == 0));
+                assert!(slot.numbers().iter().all(|&x| x > 0.0));
+            }
+        }
+    }
+}
