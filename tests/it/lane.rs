@@ -1,7 +1,8 @@
 //! Each lane operation at every width, on all pairs of hostile numbers.
 
+use crate::bare::Bare;
 use crate::cases::{HOSTILE, assert_bits};
-use lanestep::{Error, Formula, Lane, Level, Optimizer, Parallelism, Rule, WithFormula};
+use lanestep::{Formula, Lane, Level, Optimizer, Parallelism};
 
 /// Applies one operation to parameter and gradient.
 #[derive(Clone, Copy)]
@@ -77,26 +78,6 @@ impl Formula<0> for Apply {
     }
 }
 
-impl Rule for Apply {
-    fn slots(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn lr(&self) -> f64 {
-        0.0
-    }
-
-    fn set_lr(&mut self, _lr: f64) {}
-
-    fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
-        with.formula(*self)
-    }
-}
-
 #[test]
 fn every_operation_on_all_pairs_at_every_level() {
     // Five more than a multiple of sixteen, so that each pair is met in a lane and the last ones in the tail.
@@ -106,7 +87,7 @@ fn every_operation_on_all_pairs_at_every_level() {
     for (k, (name, scalar)) in OPERATIONS.iter().enumerate() {
         let expected: Vec<f32> = pairs.iter().map(|&(a, b)| scalar(a, b)).collect();
         for level in Level::available() {
-            let optimizer = Optimizer::new(Apply(k), a.len()).unwrap();
+            let optimizer = Optimizer::new(Bare(Apply(k)), a.len()).unwrap();
             let mut optimizer = optimizer.with_level(level).with_parallelism(Parallelism::Serial);
             let mut found = a.clone();
             optimizer.step(&mut found, &b).unwrap();

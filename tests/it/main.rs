@@ -5,6 +5,7 @@
 )]
 #![allow(unreachable_pub, reason = "some modules are shared with the fuzz targets")]
 
+mod bare;
 mod bits;
 mod cases;
 mod errors;

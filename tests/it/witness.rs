@@ -1,6 +1,7 @@
 //! Which threads compute, and with which vectors: what the bits do not show.
 
-use lanestep::{Error, Formula, Lane, Level, Optimizer, Parallelism, Rule, WithFormula};
+use crate::bare::Bare;
+use lanestep::{Formula, Lane, Level, Optimizer, Parallelism};
 use std::any::type_name;
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -17,29 +18,10 @@ impl Formula<0> for Witness {
     }
 }
 
-impl Rule for Witness {
-    fn slots(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn lr(&self) -> f64 {
-        0.0
-    }
-
-    fn set_lr(&mut self, _lr: f64) {}
-
-    fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
-        with.formula(*self)
-    }
-}
-
 fn seen(n: usize, level: Level, parallelism: Parallelism) -> HashSet<(ThreadId, &'static str)> {
     let witness = Witness(Box::leak(Box::default()));
-    let mut optimizer = Optimizer::new(witness, n).unwrap().with_level(level).with_parallelism(parallelism);
+    let mut optimizer =
+        Optimizer::new(Bare(witness), n).unwrap().with_level(level).with_parallelism(parallelism);
     assert_eq!((optimizer.level(), optimizer.parallelism()), (level, parallelism));
     optimizer.step(&mut vec![0.0; n], &vec![0.0; n]).unwrap();
     witness.0.lock().unwrap().clone()
