@@ -1,13 +1,18 @@
 //! One pass over memory: any formula, at any level, on any number of threads, with the same bits.
 
+mod fold;
 mod level;
-#[cfg(feature = "rayon")]
-mod split;
+mod sweep;
+mod tensor;
+mod tree;
 mod walk;
 
+pub(crate) use fold::{Change, Magnitude, measure};
 pub use level::Level;
+pub(crate) use sweep::{SLOTS, sweep};
+pub use tensor::Tensor;
 
-use crate::{Error, Formula, WithFormula};
+use crate::WithFormula;
 
 /// Whether a step may use several threads. Its result never depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,20 @@ impl Parallelism {
     /// Over rayon beyond 65,536 elements, where waking a thread begins to be worth its while.
     #[cfg(feature = "rayon")]
     pub const RAYON: Self = Self::Rayon { grain: 1 << 16 };
+
+    fn grain(self) -> usize {
+        match self {
+            Self::Serial => usize::MAX,
+            #[cfg(feature = "rayon")]
+            Self::Rayon { grain } => {
+                if grain < 16 {
+                    16
+                } else {
+                    grain
+                }
+            }
+        }
+    }
 }
 
 /// `Parallelism::RAYON` with feature `rayon`, else [`Parallelism::Serial`].
@@ -40,39 +59,23 @@ impl Default for Parallelism {
     }
 }
 
-/// A formula to come, and everything it is to be applied to. All slices have the length of `params`.
-pub(crate) struct Sweep<'a, I> {
-    pub(crate) level: Level,
-    pub(crate) parallelism: Parallelism,
-    pub(crate) params: &'a mut [f32],
-    pub(crate) grads: &'a [f32],
-    pub(crate) state: I,
+/// Which formula each element of a call is updated with.
+pub(crate) trait Plan: Sync {
+    /// The elements from the `start`th on that have one formula.
+    fn run(&self, start: usize) -> Run;
+
+    /// Hands over the formula of a group.
+    fn at<W: WithFormula>(&self, group: usize, with: W) -> W::Output;
+
+    /// Which of the optimizer's slots the group's formula takes.
+    fn slots(&self, group: usize) -> &[usize];
 }
 
-impl<'a, I: ExactSizeIterator<Item = &'a mut [f32]>> WithFormula for Sweep<'a, I> {
-    type Output = Result<(), Error>;
-
-    fn formula<F: Formula<S>, const S: usize>(mut self, formula: F) -> Self::Output {
-        if self.state.len() != S {
-            return Err(Error::Slots { expected: self.state.len(), found: S });
-        }
-        let streams = Streams {
-            params: self.params,
-            grads: self.grads,
-            state: core::array::from_fn(|_| self.state.next().unwrap_or_default()),
-        };
-        match self.parallelism {
-            Parallelism::Serial => walk::walk(self.level, &formula, streams),
-            #[cfg(feature = "rayon")]
-            Parallelism::Rayon { grain } => split::split(self.level, grain.max(16), &formula, streams),
-        }
-        Ok(())
-    }
-}
-
-/// Parallel slices of one length.
-struct Streams<'a, const S: usize> {
-    params: &'a mut [f32],
-    grads: &'a [f32],
-    state: [&'a mut [f32]; S],
+/// Consecutive elements of one group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Where they end in the call.
+    pub(crate) end: usize,
+    /// `None` is frozen: neither measured nor updated.
+    pub(crate) group: Option<usize>,
 }

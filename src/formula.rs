@@ -1,14 +1,14 @@
 //! The arithmetic of one step.
 
 mod average;
+mod condition;
 mod decay;
 mod factor;
-mod gradient;
 
 pub use average::{Average, AverageSquare};
+pub use condition::Condition;
 pub use decay::{Decoupled, L1, L2};
 pub use factor::Factor;
-pub use gradient::Condition;
 
 use crate::Lane;
 

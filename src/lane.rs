@@ -78,6 +78,14 @@ pub trait Lane:
         Self::select(self.is_nan(), self, Self::select(self.less(other), self, other))
     }
 
+    /// The nearest number between `low` and `high`, where `low` is not above `high`. NaN stays.
+    #[inline(always)]
+    #[must_use]
+    fn clamp(self, low: f32, high: f32) -> Self {
+        let (low, high) = (self.splat(low), self.splat(high));
+        Self::select(self.less(low), low, Self::select(high.less(self), high, self))
+    }
+
     /// -1, 0 or 1 with the sign of the number; 0 for both zeros, NaN for NaN.
     #[inline(always)]
     #[must_use]

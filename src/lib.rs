@@ -9,9 +9,9 @@ mod optimizer;
 pub mod reference;
 pub mod rule;
 
-pub use engine::{Level, Parallelism};
+pub use engine::{Level, Parallelism, Tensor};
 pub use error::Error;
 pub use formula::{Formula, WithFormula};
 pub use lane::Lane;
-pub use optimizer::Optimizer;
+pub use optimizer::{Gradients, Group, Layout, NonFinite, Optimizer, Pipeline, Report, Update};
 pub use rule::{Adam, AdamW, AnyRule, RmsProp, Rule, Sgd};

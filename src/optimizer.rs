@@ -1,9 +1,23 @@
 //! A rule with its state.
 
-use crate::engine::{Level, Parallelism, Sweep};
+mod group;
+mod layout;
+mod pipeline;
+mod slot;
+mod switch;
+
+pub use group::Group;
+pub use layout::Layout;
+pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
+
+use crate::engine::{self, Level, Parallelism, Plan, SLOTS, Tensor};
+use crate::formula::Condition;
+use crate::rule::Shared;
 use crate::{Error, Formula, Rule, WithFormula};
 use core::fmt;
-use core::ops::Range;
+use core::slice::from_mut;
+use group::Member;
+use slot::Slot;
 
 /// A rule with its state and step count, for parameters of one length.
 ///
@@ -21,45 +35,14 @@ use core::ops::Range;
 /// ```
 #[derive(Clone)]
 pub struct Optimizer<R> {
-    rule: R,
+    members: Vec<Member<R>>,
+    /// The end and the member of each run of elements.
+    runs: Vec<(usize, usize)>,
     len: usize,
     steps: u64,
     state: Vec<Slot>,
     level: Level,
     parallelism: Parallelism,
-}
-
-/// One number of state for each parameter, from zero, beginning on a cache line.
-struct Slot {
-    name: &'static str,
-    memory: Vec<f32>,
-    numbers: Range<usize>,
-}
-
-impl Slot {
-    /// Fresh memory from the system, which maps it when it is first written.
-    fn new(name: &'static str, len: usize) -> Option<Self> {
-        let memory: Vec<f32> = bytemuck::allocation::try_zeroed_vec(len.checked_add(15)?).ok()?;
-        let start = memory.as_ptr().align_offset(64).min(15);
-        Some(Self { name, memory, numbers: start..start + len })
-    }
-
-    fn numbers(&self) -> &[f32] {
-        &self.memory[self.numbers.clone()]
-    }
-
-    fn numbers_mut(&mut self) -> &mut [f32] {
-        &mut self.memory[self.numbers.clone()]
-    }
-}
-
-impl Clone for Slot {
-    /// Not derived, as the copy begins on a cache line of its own.
-    fn clone(&self) -> Self {
-        let mut slot = Self::new(self.name, self.numbers.len()).expect("memory for a copy of the state");
-        slot.numbers_mut().copy_from_slice(self.numbers());
-        slot
-    }
 }
 
 impl<R: Rule> Optimizer<R> {
@@ -70,14 +53,39 @@ impl<R: Rule> Optimizer<R> {
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does
-    /// not take the state that it names, [`Error::Memory`] if there is no room for the state.
+    /// not take the state that it names, [`Error::Name`] if it names a slot twice, [`Error::Memory`] if there is no
+    /// room for the state.
     pub fn new(rule: R, len: usize) -> Result<Self, Error> {
-        rule.check()?;
-        let names = rule.slots();
-        rule.at(1, ExpectSlots(names.len()))?;
-        let slot = |&name| Slot::new(name, len).ok_or(Error::Memory { slots: names.len(), len });
-        let state = names.iter().map(slot).collect::<Result<_, _>>()?;
-        Ok(Self { rule, len, steps: 0, state, level: Level::best(), parallelism: Parallelism::default() })
+        let member = Member::new(Group::new(rule, [0..len]))?;
+        Self::from_members(vec![member], vec![(len, 0)], len)
+    }
+
+    /// An optimizer for `len` parameters in groups, each with its own rule.
+    ///
+    /// Rules of several kinds are a matter for [`AnyRule`](crate::AnyRule). State that a group's rule does not have
+    /// costs addresses, but no memory where the system maps it lazily.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Gap`] and [`Error::Overlap`] if the groups' ranges do not hold every
+    /// parameter once, [`Error::OutOfRange`] if one ends behind the last, [`Error::EmptyGroup`] if a group or a range
+    /// of it has no parameters.
+    pub fn with_groups(groups: impl IntoIterator<Item = Group<R>>, len: usize) -> Result<Self, Error> {
+        let members = groups.into_iter().map(Member::new).collect::<Result<Vec<_>, _>>()?;
+        let runs = group::runs(&members, len)?;
+        Self::from_members(members, runs, len)
+    }
+
+    fn from_members(
+        mut members: Vec<Member<R>>,
+        runs: Vec<(usize, usize)>,
+        len: usize,
+    ) -> Result<Self, Error> {
+        let mut state = Vec::new();
+        for member in &mut members {
+            member.slots = slots(&mut state, &member.rule, len)?;
+        }
+        let (level, parallelism) = (Level::best(), Parallelism::default());
+        Ok(Self { members, runs, len, steps: 0, state, level, parallelism })
     }
 
     /// Computes with the vectors of `level`.
@@ -108,46 +116,139 @@ impl<R: Rule> Optimizer<R> {
                 return Err(Error::Length { what, expected: self.len, found });
             }
         }
-        let steps = self.steps.saturating_add(1);
-        let state = self.state.iter_mut().map(Slot::numbers_mut);
-        let (level, parallelism) = (self.level, self.parallelism);
-        self.rule.at(steps, Sweep { level, parallelism, params, grads, state })?;
-        self.steps = steps;
-        Ok(())
+        self.step_with(from_mut(&mut Tensor::new(params, grads)), &Pipeline::default()).map(drop)
     }
 
-    /// The learning rate.
-    pub fn lr(&self) -> f64 {
-        self.rule.lr()
-    }
-
-    /// Changes the learning rate, from the next step on.
+    /// One step over many tensors, which laid end to end are the parameters, with what `pipeline` asks for on the way.
+    ///
+    /// The bits are those of one slice for all, and so is the speed, in one parallel region. [`step`](Self::step)'s
+    /// promises hold.
     ///
     /// # Errors
-    /// [`Error::Hyperparameter`] if the rule does not allow it; the learning rate stays as it was then.
+    /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Length`] if all tensors together
+    /// do not have [`len`](Self::len) elements, [`Error::Hyperparameter`] if the pipeline's [`check`](Pipeline::check)
+    /// fails, [`Error::NonFinite`] if the pipeline makes an error of gradients that are not finite. Nothing has been
+    /// written then, and no gradient set to zero.
+    pub fn step_with(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
+        pipeline.check()?;
+        self.check_lengths(tensors)?;
+        for member in &self.members {
+            member.expect_slots()?;
+        }
+        let (level, parallelism) = (self.level, self.parallelism);
+        let mut plan = Step { members: &self.members, runs: &self.runs, pipeline, clip_factor: 1.0 };
+        let mut grads = None;
+        if pipeline.measures() {
+            let found = engine::measure(level, parallelism, tensors, &plan, pipeline.limit());
+            let found = pipeline.gradients(found);
+            if let Some(first) = found.first_non_finite {
+                match pipeline.non_finite {
+                    NonFinite::Propagate => {}
+                    NonFinite::Skip => {
+                        tensors.iter_mut().for_each(Tensor::zero);
+                        return Ok(Report {
+                            grads: Some(found),
+                            clip_factor: 1.0,
+                            skipped: true,
+                            update: None,
+                        });
+                    }
+                    NonFinite::Error => return Err(Error::NonFinite { count: found.non_finite, first }),
+                }
+            }
+            plan.clip_factor = pipeline.clip_factor(found.norm);
+            grads = Some(found);
+        }
+        let mut slots = self.state.iter_mut().map(Slot::numbers_mut);
+        let state: [_; SLOTS] = core::array::from_fn(|_| slots.next().unwrap_or_default());
+        let change = engine::sweep(level, parallelism, tensors, state, &plan, pipeline.measure_update);
+        let clip_factor = plan.clip_factor;
+        self.steps = self.steps.saturating_add(1);
+        for member in self.members.iter_mut().filter(|member| !member.group.frozen) {
+            member.steps = member.steps.saturating_add(1);
+        }
+        let update = pipeline.measure_update.then(|| change.into());
+        Ok(Report { grads, clip_factor, skipped: false, update })
+    }
+
+    fn check_lengths(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
+        let mut found = 0_usize;
+        for (index, tensor) in tensors.iter().enumerate() {
+            let (params, grads) = tensor.lens();
+            if params != grads {
+                return Err(Error::Tensor { index, params, grads });
+            }
+            found = found.saturating_add(params);
+        }
+        if found == self.len {
+            Ok(())
+        } else {
+            Err(Error::Length { what: "params", expected: self.len, found })
+        }
+    }
+
+    /// The learning rate of the first group, without its [`lr_scale`](Group::lr_scale).
+    pub fn lr(&self) -> f64 {
+        self.rule().shared().lr
+    }
+
+    /// Changes the learning rate of every group, from the next step on. Each multiplies it by its
+    /// [`lr_scale`](Group::lr_scale).
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] if a rule does not allow it; all learning rates stay as they were then.
     pub fn set_lr(&mut self, lr: f64) -> Result<(), Error> {
-        let mut rule = self.rule.clone();
-        rule.set_lr(lr);
-        rule.check()?;
-        self.rule = rule;
+        for member in &self.members {
+            member.at_lr(lr)?;
+        }
+        for member in &mut self.members {
+            (member.group.rule, member.rule) = member.at_lr(lr)?;
+        }
         Ok(())
+    }
+
+    /// Leaves the parameters of a group alone from the next step on, or steps over them again. Its state and its step
+    /// count stay.
+    ///
+    /// # Errors
+    /// [`Error::NoGroup`].
+    pub fn set_frozen(&mut self, group: usize, frozen: bool) -> Result<(), Error> {
+        self.member(group)?;
+        self.members[group].group.frozen = frozen;
+        Ok(())
+    }
+
+    fn member(&self, group: usize) -> Result<&Member<R>, Error> {
+        self.members.get(group).ok_or(Error::NoGroup { found: group, groups: self.members.len() })
+    }
+
+    /// The state of the name, one number for each parameter, zero in groups whose rule has no such slot; `None` if no
+    /// group's rule has it.
+    pub fn state(&self, name: &str) -> Option<&[f32]> {
+        self.state.iter().find(|slot| slot.name == name).map(Slot::numbers)
     }
 }
 
 impl<R> Optimizer<R> {
-    /// How many steps have been taken.
+    /// How many steps have been taken. Skipped steps are not among them.
     pub const fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The state of the name, one number for each parameter; `None` if the rule has no such slot.
-    pub fn state(&self, name: &str) -> Option<&[f32]> {
-        self.state.iter().find(|slot| slot.name == name).map(Slot::numbers)
+    /// The groups, in the order in which they were given; one, if there were none.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group<R>> {
+        self.members.iter().map(|member| &member.group)
     }
 
-    /// The rule.
-    pub const fn rule(&self) -> &R {
-        &self.rule
+    /// How many steps a group has taken, which its rule counts from: not those while it was frozen, nor those before a
+    /// [rule](Self::set_rule) that has nothing in common with the one before.
+    pub fn group_steps(&self, group: usize) -> Option<u64> {
+        self.members.get(group).map(|member| member.steps)
+    }
+
+    /// The rule, or that of the first group.
+    pub fn rule(&self) -> &R {
+        &self.members[0].group.rule
     }
 
     /// How many parameters the optimizer was made for.
@@ -175,7 +276,7 @@ impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
     /// Without the state, which may be long.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Optimizer")
-            .field("rule", &self.rule)
+            .field("groups", &self.groups().collect::<Vec<_>>())
             .field("len", &self.len)
             .field("steps", &self.steps)
             .field("level", &self.level)
@@ -184,32 +285,78 @@ impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
     }
 }
 
-/// Looks at a formula's number of slots and nothing else.
-struct ExpectSlots(usize);
+/// Where the slots that a rule names are in `state`, which gets those that it lacks.
+fn slots(state: &mut Vec<Slot>, rule: &impl Rule, len: usize) -> Result<Vec<usize>, Error> {
+    let names = rule.slots();
+    let mut places = Vec::with_capacity(names.len());
+    for name in names {
+        let place = state.iter().position(|slot| slot.name == *name);
+        if place.is_none() {
+            if state.len() == SLOTS {
+                return Err(Error::TooManySlots { allowed: SLOTS });
+            }
+            state.push(Slot::new(name, len).ok_or(Error::Memory { slots: names.len(), len })?);
+        }
+        places.push(place.unwrap_or(state.len() - 1));
+    }
+    Ok(places)
+}
 
-impl WithFormula for ExpectSlots {
-    type Output = Result<(), Error>;
+/// One step: the formula of each group, with what surrounds it.
+struct Step<'a, R> {
+    members: &'a [Member<R>],
+    runs: &'a [(usize, usize)],
+    pipeline: &'a Pipeline,
+    clip_factor: f64,
+}
 
-    fn formula<F: Formula<S>, const S: usize>(self, _formula: F) -> Self::Output {
-        if self.0 == S { Ok(()) } else { Err(Error::Slots { expected: self.0, found: S }) }
+impl<R: Rule> Plan for Step<'_, R> {
+    fn run(&self, start: usize) -> engine::Run {
+        let i = self.runs.partition_point(|&(end, _)| end <= start);
+        let (end, group) = self.runs[i];
+        engine::Run { end, group: Some(group).filter(|&group| !self.members[group].group.frozen) }
+    }
+
+    fn at<W: WithFormula>(&self, group: usize, with: W) -> W::Output {
+        let Member { rule, steps, .. } = &self.members[group];
+        let shared = rule.shared();
+        let condition = self.pipeline.condition(self.clip_factor, &shared);
+        rule.at(steps.saturating_add(1), Decayed { shared, with: Conditioned { condition, with } })
+    }
+
+    fn slots(&self, group: usize) -> &[usize] {
+        &self.members[group].slots
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::AdamW;
+/// Puts the decays around a rule's formula.
+struct Decayed<W> {
+    shared: Shared,
+    with: W,
+}
 
-    #[test]
-    fn state_begins_on_a_cache_line_and_nothing_is_written_beside_it() {
-        for len in 0..70 {
-            let mut optimizer = Optimizer::new(AdamW::default(), len).unwrap();
-            optimizer.step(&mut vec![1.0; len], &vec![1.0; len]).unwrap();
-            for slot in optimizer.state.iter().chain(&optimizer.clone().state) {
-                assert_eq!(slot.numbers().as_ptr().addr() % 64, 0);
-                let (before, rest) = slot.memory.split_at(slot.numbers.start);
-                assert!(before.iter().chain(&rest[len..]).all(|&x| x.to_bits() == 0));
-                assert!(slot.numbers().iter().all(|&x| x > 0.0));
+impl<W: WithFormula> WithFormula for Decayed<W> {
+    type Output = W::Output;
+
+    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> W::Output {
+        self.shared.decayed(formula, self.with)
+    }
+}
+
+/// Puts the condition around what the decays are in.
+struct Conditioned<W> {
+    condition: Option<Condition<()>>,
+    with: W,
+}
+
+impl<W: WithFormula> WithFormula for Conditioned<W> {
+    type Output = W::Output;
+
+    fn formula<F: Formula<S>, const S: usize>(self, then: F) -> W::Output {
+        match self.condition {
+            None => self.with.formula(then),
+            Some(Condition { scale, clip, params, .. }) => {
+                self.with.formula(Condition { scale, clip, params, then })
             }
         }
     }

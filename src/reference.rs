@@ -108,7 +108,7 @@ pub fn flush(x: f32) -> f32 {
     if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
 
-/// `x * c`, where `x` counts as `+0` if the product would be subnormal.
+/// `x * c`, where `x` counts as `+0` if it or the product would be subnormal.
 #[must_use]
 pub fn scale(x: f32, c: f64) -> f32 {
     let c = flush(c as f32);
@@ -116,26 +116,30 @@ pub fn scale(x: f32, c: f64) -> f32 {
     x * c
 }
 
-/// The smallest magnitude whose product with `c` is normal.
+/// The smallest normal magnitude whose product with `c` is normal.
 fn smallest(c: f32) -> f32 {
-    f32::MIN_POSITIVE / c.abs()
+    let smallest = f32::MIN_POSITIVE / c.abs();
+    if smallest < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { smallest }
+}
+
+/// A gradient as it enters a rule: scaled, and clamped to `[-clip_value, clip_value]`. As it is if neither is asked for.
+#[must_use]
+pub fn hand_over(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
+    if by == 1.0 && clip_value.is_none() {
+        return g;
+    }
+    let g = scale(g, by);
+    match clip_value.map(|clip| flush(clip as f32)) {
+        Some(clip) if g > clip => clip,
+        Some(clip) if g < -clip => -clip,
+        _ => g,
+    }
 }
 
 /// What every rule first makes of a gradient: clamp, negate to maximize, and L1 decay.
 #[must_use]
 pub fn gradient(g: f32, p: f32, clip_value: Option<f64>, maximize: bool, l1_decay: f64) -> f32 {
-    let mut g = g;
-    if let Some(clip) = clip_value {
-        let clip = clip as f32;
-        if g > clip {
-            g = clip;
-        } else if g < -clip {
-            g = -clip;
-        }
-    }
-    if maximize || clip_value.is_some() {
-        g = scale(g, if maximize { -1.0 } else { 1.0 });
-    }
+    let mut g = hand_over(g, if maximize { -1.0 } else { 1.0 }, clip_value);
     if l1_decay != 0.0 {
         let sign = if p.is_nan() {
             p

@@ -34,12 +34,13 @@ pub trait Rule: Clone + Send + Sync {
     /// [`Error::Hyperparameter`] names the first that does not.
     fn check(&self) -> Result<(), Error>;
 
-    /// The learning rate.
-    fn lr(&self) -> f64;
+    /// What the rule has of the options that every optimizer shares; their decorators go around its formula. A rule
+    /// without any says `Shared::new(self.lr)`.
+    fn shared(&self) -> Shared;
 
     /// Changes the learning rate. It need not be checked here.
     fn set_lr(&mut self, lr: f64);
 
-    /// Hands the formula of step `t` to `with`. The first step is 1; there is no step 0.
+    /// Hands the formula of step `t` to `with`, bare of what [`shared`](Self::shared) asks for. The first step is 1; there is no step 0.
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output;
 }

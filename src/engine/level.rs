@@ -3,7 +3,10 @@
 use core::{fmt, mem};
 
 #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
-use fearless_simd::x86::{Avx2, Avx512};
+use fearless_simd::{
+    Simd,
+    x86::{Avx2, Avx512},
+};
 
 /// The vectors a step is computed with: portable, AVX2 (x86-64-v3), or AVX-512 as Ice Lake and Zen 4 have it. Its result never depends on them.
 ///
@@ -42,6 +45,18 @@ impl Level {
     #[must_use]
     pub fn best() -> Self {
         Self::available().pop().unwrap_or(Self::PORTABLE)
+    }
+
+    /// Calls `f`, compiled for the instructions of the level as far as it is inlined.
+    #[inline(always)]
+    pub(super) fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        match self.0 {
+            Isa::Portable => f(),
+            #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+            Isa::Avx2(proof) => proof.vectorize(f),
+            #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+            Isa::Avx512(proof) => proof.vectorize(f),
+        }
     }
 
     /// `portable`, `avx2` or `avx512`.

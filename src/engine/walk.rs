@@ -1,9 +1,16 @@
 //! The loop.
 
+use super::Level;
 use super::level::Isa;
-use super::{Level, Streams};
 use crate::Formula;
 use crate::lane::Vector;
+
+/// Parallel slices of one length.
+pub(super) struct Streams<'a, const S: usize> {
+    pub(super) params: &'a mut [f32],
+    pub(super) grads: &'a [f32],
+    pub(super) state: [&'a mut [f32]; S],
+}
 
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
 pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, streams: Streams<'_, S>) {

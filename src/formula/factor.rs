@@ -2,7 +2,7 @@
 
 use crate::Lane;
 
-/// A coefficient whose products are never subnormal: where one would be, it is zero.
+/// A coefficient that takes and makes no subnormal number: where one would be, it is zero.
 ///
 /// A subnormal operand or product costs some CPUs over a hundred cycles, so the operand is replaced by zero
 /// *before* it is multiplied.
@@ -27,7 +27,7 @@ impl Factor {
     }
 }
 
-/// The smallest magnitude whose product with `by` is a normal number.
+/// The smallest normal magnitude whose product with `by` is normal too.
 pub(super) fn floor(by: f32) -> f32 {
-    f32::MIN_POSITIVE / by.abs()
+    if by.abs() > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by.abs() }
 }

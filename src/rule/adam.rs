@@ -14,7 +14,7 @@
 //! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, <https://arxiv.org/abs/1412.6980>. AMSGrad: Reddi, Kale &
 //! Kumar, *On the Convergence of Adam and Beyond*, <https://arxiv.org/abs/1904.09237>.
 
-use super::{Rule, bias_correction, range, shared::hyperparameters};
+use super::{Rule, Shared, bias_correction, range, shared::hyperparameters};
 use crate::formula::{Average, AverageSquare, Factor};
 use crate::{Error, Formula, Lane, WithFormula};
 
@@ -95,11 +95,7 @@ impl Adam {
             correction: correction(beta2).sqrt() as f32,
             eps: self.eps as f32,
         };
-        if self.amsgrad {
-            self.shared().around::<_, 3, _>(step, with)
-        } else {
-            self.shared().around::<_, 2, _>(step, with)
-        }
+        if self.amsgrad { with.formula::<_, 3>(step) } else { with.formula::<_, 2>(step) }
     }
 }
 
@@ -115,8 +111,8 @@ impl Rule for Adam {
         range::non_negative("eps", self.eps)
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
+    fn shared(&self) -> Shared {
+        self.into()
     }
 
     fn set_lr(&mut self, lr: f64) {

@@ -38,10 +38,10 @@ hyperparameters! {
 }
 
 impl AdamW {
-    const fn adam(&self) -> Adam {
+    fn adam(&self) -> Adam {
         let Self { betas, eps, amsgrad, bias_correction, .. } = *self;
         let Shared { lr, weight_decay, decoupled_weight_decay, l1_decay, clip_value, maximize } =
-            self.shared();
+            Shared::from(self);
         Adam {
             lr,
             betas,
@@ -66,8 +66,8 @@ impl Rule for AdamW {
         self.adam().check()
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
+    fn shared(&self) -> Shared {
+        self.into()
     }
 
     fn set_lr(&mut self, lr: f64) {

@@ -85,9 +85,9 @@ macro_rules! rules {
                 }
             }
 
-            fn lr(&self) -> f64 {
+            fn shared(&self) -> Shared {
                 match self {
-                    $(Self::$Rule(rule) => rule.lr(),)+
+                    $(Self::$Rule(rule) => rule.shared(),)+
                 }
             }
 

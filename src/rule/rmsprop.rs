@@ -15,7 +15,7 @@
 //! Tieleman & Hinton, *Lecture 6.5: RMSProp*, COURSERA Neural Networks for Machine Learning, 2012. Centered: Graves,
 //! *Generating Sequences With Recurrent Neural Networks*, <https://arxiv.org/abs/1308.0850>.
 
-use super::{Rule, range, shared::hyperparameters};
+use super::{Rule, Shared, range, shared::hyperparameters};
 use crate::formula::{Average, AverageSquare, Factor};
 use crate::{Error, Formula, Lane, WithFormula};
 
@@ -140,8 +140,8 @@ impl Rule for RmsProp {
         range::non_negative("momentum", self.momentum)
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
+    fn shared(&self) -> Shared {
+        self.into()
     }
 
     fn set_lr(&mut self, lr: f64) {
@@ -149,14 +149,13 @@ impl Rule for RmsProp {
     }
 
     fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
-        let shared = self.shared();
         match (self.momentum != 0.0, self.centered, Average::from_x(self.alpha)) {
-            (false, false, _) => shared.around(self.step::<false, false, false>(), with),
-            (true, false, _) => shared.around(self.step::<true, false, false>(), with),
-            (false, true, false) => shared.around(self.step::<false, true, false>(), with),
-            (false, true, true) => shared.around(self.step::<false, true, true>(), with),
-            (true, true, false) => shared.around(self.step::<true, true, false>(), with),
-            (true, true, true) => shared.around(self.step::<true, true, true>(), with),
+            (false, false, _) => with.formula(self.step::<false, false, false>()),
+            (true, false, _) => with.formula(self.step::<true, false, false>()),
+            (false, true, false) => with.formula(self.step::<false, true, false>()),
+            (false, true, true) => with.formula(self.step::<false, true, true>()),
+            (true, true, false) => with.formula(self.step::<true, true, false>()),
+            (true, true, true) => with.formula(self.step::<true, true, true>()),
         }
     }
 }

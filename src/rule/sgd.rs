@@ -12,7 +12,7 @@
 //! Sutskever, Martens, Dahl & Hinton, *On the importance of initialization and momentum in deep learning*, ICML 2013,
 //! <https://proceedings.mlr.press/v28/sutskever13.html>.
 
-use super::{Rule, range, shared::hyperparameters};
+use super::{Rule, Shared, range, shared::hyperparameters};
 use crate::formula::Factor;
 use crate::{Error, Formula, Lane, WithFormula};
 
@@ -84,8 +84,8 @@ impl Rule for Sgd {
         Ok(())
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
+    fn shared(&self) -> Shared {
+        self.into()
     }
 
     fn set_lr(&mut self, lr: f64) {
@@ -95,14 +95,14 @@ impl Rule for Sgd {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let lr = Factor::new(self.lr);
         if self.momentum == 0.0 {
-            return self.shared().around(Plain { lr }, with);
+            return with.formula(Plain { lr });
         }
         let momentum = Factor::new(self.momentum);
         let rest = Factor::new(if t == 1 { 1.0 } else { 1.0 - self.dampening });
         if self.nesterov {
-            self.shared().around(Momentum::<true> { lr, momentum, rest }, with)
+            with.formula(Momentum::<true> { lr, momentum, rest })
         } else {
-            self.shared().around(Momentum::<false> { lr, momentum, rest }, with)
+            with.formula(Momentum::<false> { lr, momentum, rest })
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The options that every optimizer shares.
 
 use super::range;
-use crate::formula::{Condition, Decoupled, Factor, L1, L2};
+use crate::formula::{Decoupled, Factor, L1, L2};
 use crate::{Error, Formula, WithFormula};
 
-/// The options that every optimizer shares. [`around`](Self::around) puts their decorators around a formula.
+/// The options that every optimizer shares. An [`Optimizer`](crate::Optimizer) puts their decorators around a rule's
+/// formula.
 ///
 /// In this order: the gradient is clamped by value, then negated to maximize; L1 decay by the parameter's sign enters it;
 /// then `weight_decay` enters it or, decoupled, shrinks the parameter. What PyTorch has of this it has in this order. A
@@ -26,6 +27,19 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// A learning rate, and every other option off.
+    #[must_use]
+    pub const fn new(lr: f64) -> Self {
+        Self {
+            lr,
+            weight_decay: 0.0,
+            decoupled_weight_decay: false,
+            l1_decay: 0.0,
+            clip_value: None,
+            maximize: false,
+        }
+    }
+
     /// Whether each is in its range.
     ///
     /// # Errors
@@ -37,8 +51,12 @@ impl Shared {
         range::non_negative("clip_value", self.clip_value.unwrap_or(0.0))
     }
 
-    /// Hands `formula`, decorated, to `with`.
-    pub fn around<F: Formula<S>, const S: usize, W: WithFormula>(self, then: F, with: W) -> W::Output {
+    /// Hands `then` to `with` inside of the decays. Clamp and sign of the gradient are for who knows its scale.
+    pub(crate) fn decayed<F: Formula<S>, const S: usize, W: WithFormula>(
+        self,
+        then: F,
+        with: W,
+    ) -> W::Output {
         if self.weight_decay == 0.0 {
             self.l1(then, with)
         } else if self.decoupled_weight_decay {
@@ -51,19 +69,10 @@ impl Shared {
 
     fn l1<F: Formula<S>, const S: usize, W: WithFormula>(self, then: F, with: W) -> W::Output {
         if self.l1_decay == 0.0 {
-            self.condition(then, with)
+            with.formula(then)
         } else {
-            self.condition(L1 { by: self.l1_decay as f32, then }, with)
+            with.formula(L1 { by: self.l1_decay as f32, then })
         }
-    }
-
-    fn condition<F: Formula<S>, const S: usize, W: WithFormula>(self, then: F, with: W) -> W::Output {
-        if self.clip_value.is_none() && !self.maximize {
-            return with.formula(then);
-        }
-        let clip = self.clip_value.map_or(f32::INFINITY, |clip| clip as f32);
-        let scale = Factor::new(if self.maximize { -1.0 } else { 1.0 });
-        with.formula(Condition { clip, scale, then })
     }
 }
 
@@ -111,15 +120,15 @@ macro_rules! hyperparameters {
             }
         }
 
-        impl $Rule {
-            const fn shared(&self) -> $crate::rule::Shared {
-                $crate::rule::Shared {
-                    lr: self.lr,
-                    weight_decay: self.weight_decay,
-                    decoupled_weight_decay: self.decoupled_weight_decay,
-                    l1_decay: self.l1_decay,
-                    clip_value: self.clip_value,
-                    maximize: self.maximize,
+        impl From<&$Rule> for $crate::rule::Shared {
+            fn from(rule: &$Rule) -> Self {
+                Self {
+                    lr: rule.lr,
+                    weight_decay: rule.weight_decay,
+                    decoupled_weight_decay: rule.decoupled_weight_decay,
+                    l1_decay: rule.l1_decay,
+                    clip_value: rule.clip_value,
+                    maximize: rule.maximize,
                 }
             }
         }

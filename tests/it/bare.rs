@@ -1,5 +1,6 @@
 //! The least rule: a formula without state or hyperparameters.
 
+use lanestep::rule::Shared;
 use lanestep::{Error, Formula, Rule, WithFormula};
 
 #[derive(Clone, Copy)]
@@ -14,8 +15,8 @@ impl<F: Formula<0>> Rule for Bare<F> {
         Ok(())
     }
 
-    fn lr(&self) -> f64 {
-        0.0
+    fn shared(&self) -> Shared {
+        Shared::new(0.0)
     }
 
     fn set_lr(&mut self, _lr: f64) {}

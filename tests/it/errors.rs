@@ -2,6 +2,7 @@
 
 use crate::cases::{fields, parse, with};
 use ciborium::Value;
+use lanestep::rule::Shared;
 use lanestep::{
     Adam, AdamW, AnyRule, Error, Formula, Lane, Level, Optimizer, RmsProp, Rule, Sgd, WithFormula,
 };
@@ -194,8 +195,8 @@ impl Rule for Confused {
         Ok(())
     }
 
-    fn lr(&self) -> f64 {
-        0.0
+    fn shared(&self) -> Shared {
+        Shared::new(0.0)
     }
 
     fn set_lr(&mut self, _lr: f64) {}

@@ -27,19 +27,6 @@ impl Formula<1> for Step {
     }
 }
 
-impl Tiger {
-    fn shared(&self) -> Shared {
-        Shared {
-            lr: self.lr,
-            weight_decay: self.weight_decay,
-            decoupled_weight_decay: true,
-            l1_decay: 0.0,
-            clip_value: None,
-            maximize: false,
-        }
-    }
-}
-
 impl Rule for Tiger {
     fn slots(&self) -> &'static [&'static str] {
         &["exp_avg"]
@@ -50,8 +37,8 @@ impl Rule for Tiger {
         range::fraction("beta", self.beta)
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
+    fn shared(&self) -> Shared {
+        Shared { weight_decay: self.weight_decay, decoupled_weight_decay: true, ..Shared::new(self.lr) }
     }
 
     fn set_lr(&mut self, lr: f64) {
@@ -59,9 +46,11 @@ impl Rule for Tiger {
     }
 
     fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
-        let step =
-            Step { lr: self.lr as f32, keep: Factor::new(self.beta), rest: Factor::new(1.0 - self.beta) };
-        self.shared().around(step, with)
+        with.formula(Step {
+            lr: self.lr as f32,
+            keep: Factor::new(self.beta),
+            rest: Factor::new(1.0 - self.beta),
+        })
     }
 }
 

@@ -1,0 +1,202 @@
+//! Sums over many elements, the same to the bit whatever the vectors, the threads, and the cut into tensors.
+
+use super::tree::{Part, tree};
+use super::{Level, Parallelism, Plan, Tensor};
+
+/// How many elements are added up in lanes before the partial sums are joined pair by pair.
+pub(super) const LEAF: usize = 1 << 14;
+
+/// What one read of the gradients tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Magnitude {
+    /// The sum of squares.
+    pub(crate) squares: f64,
+    /// The largest magnitude; NaN if there is one.
+    pub(crate) max_abs: f32,
+    /// How many are not finite once scaled.
+    pub(crate) non_finite: u64,
+    /// The first of these.
+    pub(crate) first_non_finite: Option<usize>,
+}
+
+/// Reads the gradients that are not frozen. What is larger than `limit` counts as not finite.
+pub(crate) fn measure(
+    level: Level,
+    parallelism: Parallelism,
+    tensors: &mut [Tensor<'_>],
+    plan: &impl Plan,
+    limit: f32,
+) -> Magnitude {
+    let leaf = |mut part: Part<'_, '_, 0>| {
+        let mut gradients = Gradients::new(limit);
+        while part.len > 0 {
+            let run = plan.run(part.start);
+            let len = part.len.min(run.end - part.start);
+            let (run_part, rest) = part.split_at(len);
+            if run.group.is_some() {
+                let mut start = run_part.start;
+                for tensor in run_part.span.into_tensors() {
+                    gradients.add(level, start, tensor.grads());
+                    start += tensor.grads().len();
+                }
+            }
+            part = rest;
+        }
+        gradients.total()
+    };
+    tree(parallelism, LEAF, Part::new(tensors, []), &leaf, |left, right| Magnitude {
+        squares: left.squares + right.squares,
+        max_abs: f32::from_bits(left.max_abs.to_bits().max(right.max_abs.to_bits())),
+        non_finite: left.non_finite + right.non_finite,
+        first_non_finite: left.first_non_finite.or(right.first_non_finite),
+    })
+}
+
+/// Sums of sixteen lanes: an element belongs to the lane of its place in the call.
+#[derive(Clone, Copy)]
+struct Sums([f64; 16]);
+
+impl Sums {
+    /// Halves upon halves.
+    fn total(mut self) -> f64 {
+        for half in [8, 4, 2, 1] {
+            for k in 0..half {
+                self.0[k] += self.0[k + half];
+            }
+        }
+        self.0[0]
+    }
+}
+
+struct Gradients {
+    squares: Sums,
+    /// As bits, whose order is that of magnitudes, NaN above all.
+    max: [u32; 16],
+    limit: u32,
+    non_finite: u64,
+    first_non_finite: Option<usize>,
+}
+
+const MAGNITUDE: u32 = !(1 << 31);
+
+impl Gradients {
+    fn new(limit: f32) -> Self {
+        let (limit, non_finite) = (limit.to_bits(), 0);
+        Self { squares: Sums([0.0; 16]), max: [0; 16], limit, non_finite, first_non_finite: None }
+    }
+
+    /// Adds consecutive elements, of which the first is the `start`th of the call.
+    fn add(&mut self, level: Level, start: usize, grads: &[f32]) {
+        let (head, whole) = grads.split_at(grads.len().min(start.wrapping_neg() % 16));
+        let (whole, tail) = whole.as_chunks::<16>();
+        for (k, g) in (start % 16..).zip(head) {
+            self.add_one(k, *g);
+        }
+        level.run(
+            #[inline(always)]
+            || self.add_tiles(whole),
+        );
+        for (k, g) in tail.iter().enumerate() {
+            self.add_one(k, *g);
+        }
+        if self.max.iter().any(|&max| max > self.limit) {
+            let beyond = |g: &f32| g.to_bits() & MAGNITUDE > self.limit;
+            self.non_finite += grads.iter().filter(|g| beyond(g)).count() as u64;
+            let first = grads.iter().position(beyond).map(|i| start + i);
+            self.first_non_finite = self.first_non_finite.or(first);
+        }
+    }
+
+    fn add_one(&mut self, k: usize, g: f32) {
+        self.squares.0[k] += f64::from(g) * f64::from(g);
+        self.max[k] = self.max[k].max(g.to_bits() & MAGNITUDE);
+    }
+
+    /// In registers, so the compiler must see that nothing else is touched.
+    #[inline(always)]
+    fn add_tiles(&mut self, tiles: &[[f32; 16]]) {
+        let (mut squares, mut max) = (self.squares.0, self.max);
+        for tile in tiles {
+            for k in 0..16 {
+                squares[k] += f64::from(tile[k]) * f64::from(tile[k]);
+                max[k] = max[k].max(tile[k].to_bits() & MAGNITUDE);
+            }
+        }
+        (self.squares.0, self.max) = (squares, max);
+    }
+
+    fn total(self) -> Magnitude {
+        let max = self.max.into_iter().fold(0, u32::max);
+        Magnitude {
+            squares: self.squares.total(),
+            max_abs: f32::from_bits(max),
+            non_finite: self.non_finite,
+            first_non_finite: self.first_non_finite,
+        }
+    }
+}
+
+/// How far parameters have moved, and how large they are now: sums of squares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub(crate) update: f64,
+    pub(crate) params: f64,
+}
+
+impl Change {
+    pub(super) fn join(self, right: Self) -> Self {
+        Self { update: self.update + right.update, params: self.params + right.params }
+    }
+}
+
+pub(super) struct Changes {
+    update: Sums,
+    params: Sums,
+}
+
+impl Changes {
+    pub(super) const fn new() -> Self {
+        Self { update: Sums([0.0; 16]), params: Sums([0.0; 16]) }
+    }
+
+    /// Adds consecutive parameters, of which the first is the `start`th of the call.
+    pub(super) fn add(&mut self, level: Level, start: usize, before: &[f32], after: &[f32]) {
+        let head = after.len().min(start.wrapping_neg() % 16);
+        let (head_before, before) = before.split_at(head);
+        let (head_after, after) = after.split_at(head);
+        for (k, (before, after)) in (start % 16..).zip(head_before.iter().zip(head_after)) {
+            self.add_one(k, *before, *after);
+        }
+        let (before, tail_before) = before.as_chunks();
+        let (after, tail_after) = after.as_chunks();
+        level.run(
+            #[inline(always)]
+            || self.add_tiles(before, after),
+        );
+        for (k, (before, after)) in tail_before.iter().zip(tail_after).enumerate() {
+            self.add_one(k, *before, *after);
+        }
+    }
+
+    #[inline(always)]
+    fn add_one(&mut self, k: usize, before: f32, after: f32) {
+        let (before, after) = (f64::from(before), f64::from(after));
+        self.update.0[k] += (after - before) * (after - before);
+        self.params.0[k] += after * after;
+    }
+
+    #[inline(always)]
+    fn add_tiles(&mut self, before: &[[f32; 16]], after: &[[f32; 16]]) {
+        let mut sums = Self { ..*self };
+        for (before, after) in before.iter().zip(after) {
+            for k in 0..16 {
+                sums.add_one(k, before[k], after[k]);
+            }
+        }
+        *self = sums;
+    }
+
+    pub(super) fn total(self) -> Change {
+        Change { update: self.update.total(), params: self.params.total() }
+    }
+}

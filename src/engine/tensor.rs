@@ -1,0 +1,148 @@
+//! Many slices in one call.
+
+use core::iter::once;
+
+/// Parameters with their gradients, as they are handed to a step.
+///
+/// ```
+/// # fn main() -> Result<(), lanestep::Error> {
+/// use lanestep::{Optimizer, Pipeline, Sgd, Tensor};
+/// let (mut weight, mut bias) = ([1.0; 6], [0.0; 2]);
+/// let (weight_grad, mut bias_grad) = ([0.5; 6], [0.25; 2]);
+/// let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 8)?;
+/// let tensors =
+///     &mut [Tensor::new(&mut weight, &weight_grad), Tensor::zeroing(&mut bias, &mut bias_grad)];
+/// optimizer.step_with(tensors, &Pipeline::default())?;
+/// assert_eq!((weight, bias, bias_grad), ([0.5; 6], [-0.25; 2], [0.0; 2]));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Default)]
+pub struct Tensor<'a> {
+    pub(super) params: &'a mut [f32],
+    pub(super) grads: Grads<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum Grads<'a> {
+    Keep(&'a [f32]),
+    Zero(&'a mut [f32]),
+}
+
+impl<'a> Tensor<'a> {
+    /// Gradients that are only read. A step checks that there are as many as parameters.
+    #[must_use]
+    pub const fn new(params: &'a mut [f32], grads: &'a [f32]) -> Self {
+        Self { params, grads: Grads::Keep(grads) }
+    }
+
+    /// Gradients that are set to zero in the same pass, also by a step that is skipped, but not by one that fails.
+    #[must_use]
+    pub const fn zeroing(params: &'a mut [f32], grads: &'a mut [f32]) -> Self {
+        Self { params, grads: Grads::Zero(grads) }
+    }
+
+    /// How many parameters and how many gradients.
+    pub(crate) fn lens(&self) -> (usize, usize) {
+        (self.params.len(), self.grads().len())
+    }
+
+    pub(super) fn grads(&self) -> &[f32] {
+        match &self.grads {
+            Grads::Keep(grads) => grads,
+            Grads::Zero(grads) => grads,
+        }
+    }
+
+    pub(crate) fn zero(&mut self) {
+        if let Grads::Zero(grads) = &mut self.grads {
+            grads.fill(0.0);
+        }
+    }
+
+    /// Its parameters and gradients.
+    pub(super) fn both(&mut self) -> (&mut [f32], &[f32]) {
+        let grads = match &self.grads {
+            Grads::Keep(grads) => grads,
+            Grads::Zero(grads) => &**grads,
+        };
+        (self.params, grads)
+    }
+
+    fn borrow(&mut self) -> Tensor<'_> {
+        let grads = match &mut self.grads {
+            Grads::Keep(grads) => Grads::Keep(grads),
+            Grads::Zero(grads) => Grads::Zero(grads),
+        };
+        Tensor { params: self.params, grads }
+    }
+
+    pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
+        let (params, params_right) = self.params.split_at_mut(mid);
+        let (grads, grads_right) = match self.grads {
+            Grads::Keep(grads) => {
+                let (left, right) = grads.split_at(mid);
+                (Grads::Keep(left), Grads::Keep(right))
+            }
+            Grads::Zero(grads) => {
+                let (left, right) = grads.split_at_mut(mid);
+                (Grads::Zero(left), Grads::Zero(right))
+            }
+        };
+        (Self { params, grads }, Self { params: params_right, grads: grads_right })
+    }
+}
+
+impl Default for Grads<'_> {
+    fn default() -> Self {
+        Self::Keep(&[])
+    }
+}
+
+/// Consecutive elements of a list of tensors: the end of one, whole ones, the beginning of another.
+#[derive(Default)]
+pub(super) struct Span<'a, 'b> {
+    first: Tensor<'a>,
+    whole: &'a mut [Tensor<'b>],
+    last: Tensor<'a>,
+}
+
+impl<'a, 'b> Span<'a, 'b> {
+    pub(super) fn new(tensors: &'a mut [Tensor<'b>]) -> Self {
+        match tensors {
+            [tensor] => Self { first: tensor.borrow(), ..Self::default() },
+            whole => Self { whole, ..Self::default() },
+        }
+    }
+
+    /// Walks over the whole tensors, but not their elements.
+    pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
+        let Self { first, whole, last } = self;
+        let mut before = first.params.len();
+        if mid <= before {
+            let (first, right) = first.split_at(mid);
+            return (Self { first, ..Self::default() }, Self { first: right, whole, last });
+        }
+        let holds_mid = |tensor: &Tensor<'_>| {
+            let holds = mid < before + tensor.params.len();
+            before += if holds { 0 } else { tensor.params.len() };
+            holds
+        };
+        let left = whole.iter().position(holds_mid).unwrap_or(whole.len());
+        let (whole, right) = whole.split_at_mut(left);
+        match right.split_first_mut() {
+            Some((tensor, right)) => {
+                let (end, begin) = tensor.borrow().split_at(mid - before);
+                (Self { first, whole, last: end }, Self { first: begin, whole: right, last })
+            }
+            None => {
+                let (end, begin) = last.split_at(mid - before);
+                (Self { first, whole, last: end }, Self { first: begin, ..Self::default() })
+            }
+        }
+    }
+
+    /// The slices, in order.
+    pub(super) fn into_tensors(self) -> impl Iterator<Item = Tensor<'a>> {
+        once(self.first).chain(self.whole.iter_mut().map(Tensor::borrow)).chain(once(self.last))
+    }
+}

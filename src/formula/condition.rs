@@ -1,0 +1,29 @@
+//! What a step is told about any rule's gradients and parameters.
+
+use super::{Factor, Formula};
+use crate::Lane;
+
+/// The gradient scaled, then clamped, before the formula; the parameter clamped after it. NaN stays NaN.
+///
+/// One decorator for all, because each more type doubles the loops that are compiled: infinite bounds clamp nothing,
+/// and a scale of 1 only makes a subnormal number or -0 a zero. `maximize` is a scale of -1.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition<F> {
+    /// What the gradient is multiplied by.
+    pub scale: Factor,
+    /// The largest magnitude of a gradient that stays.
+    pub clip: f32,
+    /// The least and the largest parameter that stay.
+    pub params: (f32, f32),
+    /// What is decorated.
+    pub then: F,
+}
+
+impl<F: Formula<S>, const S: usize> Formula<S> for Condition<F> {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
+        let g = self.scale.times(g).clamp(-self.clip, self.clip);
+        let (p, s) = self.then.update(p, g, s);
+        (p.clamp(self.params.0, self.params.1), s)
+    }
+}

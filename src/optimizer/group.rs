@@ -1,0 +1,141 @@
+//! Parameters that share hyperparameters.
+
+use crate::rule::range;
+use crate::{Error, Formula, Rule, WithFormula};
+use core::ops::Range;
+
+/// Parameters that share a rule: ranges of the flat vector, in any order.
+///
+/// ```
+/// # fn main() -> Result<(), lanestep::Error> {
+/// use lanestep::{AdamW, AnyRule, Group, Optimizer, Sgd};
+/// let mut optimizer = Optimizer::with_groups(
+///     [
+///         Group::<AnyRule>::new(AdamW::default(), [0..600, 700..1300]),
+///         Group::new(AdamW { weight_decay: 0.0, ..AdamW::default() }, [600..700, 1300..1400]),
+///         Group { lr_scale: 0.1, ..Group::new(Sgd { lr: 1e-2, ..Sgd::default() }, [1400..2000]) },
+///     ],
+///     2000,
+/// )?;
+/// optimizer.step(&mut [1.0; 2000], &[0.5; 2000])?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group<R> {
+    /// What they are updated by.
+    pub rule: R,
+    /// Where they are in the flat vector, or in the tensors of a call laid end to end.
+    pub ranges: Vec<Range<usize>>,
+    /// What the rule's learning rate is multiplied by, in `[0, f32::MAX]`.
+    pub lr_scale: f64,
+    /// Whether they are left alone: neither measured nor updated, and their steps are not counted.
+    pub frozen: bool,
+}
+
+impl<R> Group<R> {
+    /// A group that learns at its rule's own rate.
+    pub fn new(rule: impl Into<R>, ranges: impl IntoIterator<Item = Range<usize>>) -> Self {
+        Self { rule: rule.into(), ranges: ranges.into_iter().collect(), lr_scale: 1.0, frozen: false }
+    }
+}
+
+/// A group in an optimizer.
+#[derive(Clone)]
+pub(super) struct Member<R> {
+    pub(super) group: Group<R>,
+    /// The group's rule at the learning rate that it is stepped with.
+    pub(super) rule: R,
+    pub(super) steps: u64,
+    /// Where the rule's slots are among the optimizer's.
+    pub(super) slots: Vec<usize>,
+}
+
+impl<R: Rule> Member<R> {
+    /// # Errors
+    /// [`Error::Hyperparameter`], [`Error::Slots`] or [`Error::Name`] if the rule contradicts itself.
+    pub(super) fn new(group: Group<R>) -> Result<Self, Error> {
+        group.rule.check()?;
+        range::non_negative("lr_scale", group.lr_scale)?;
+        let names = group.rule.slots();
+        if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            return Err(Error::Name { what: "state slots", name: (*name).to_owned() });
+        }
+        let mut member = Self { rule: group.rule.clone(), group, steps: 0, slots: vec![] };
+        member.expect_slots()?;
+        if member.group.lr_scale != 1.0 {
+            (_, member.rule) = member.at_lr(member.group.rule.shared().lr)?;
+        }
+        Ok(member)
+    }
+
+    /// The group's rule and the rule it is stepped with, at another learning rate.
+    pub(super) fn at_lr(&self, lr: f64) -> Result<(R, R), Error> {
+        let mut rule = self.group.rule.clone();
+        rule.set_lr(lr);
+        rule.check()?;
+        let mut scaled = rule.clone();
+        if self.group.lr_scale != 1.0 {
+            scaled.set_lr(lr * self.group.lr_scale);
+            scaled.check()?;
+        }
+        Ok((rule, scaled))
+    }
+
+    /// Whether the formula of the next step takes the slots that the rule names.
+    pub(super) fn expect_slots(&self) -> Result<(), Error> {
+        self.rule.at(self.steps.saturating_add(1), ExpectSlots(self.rule.slots().len()))
+    }
+}
+
+/// Looks at a formula's number of slots and nothing else.
+struct ExpectSlots(usize);
+
+impl WithFormula for ExpectSlots {
+    type Output = Result<(), Error>;
+
+    fn formula<F: Formula<S>, const S: usize>(self, _formula: F) -> Self::Output {
+        if self.0 == S { Ok(()) } else { Err(Error::Slots { expected: self.0, found: S }) }
+    }
+}
+
+/// The end and the group of each run of elements, in order, for groups that cover `0..len` once.
+pub(super) fn runs<R>(members: &[Member<R>], len: usize) -> Result<Vec<(usize, usize)>, Error> {
+    if members.is_empty() {
+        return Err(Error::Gap { start: 0, end: len });
+    }
+    let mut ranges = Vec::new();
+    for (group, member) in members.iter().enumerate() {
+        if member.group.ranges.is_empty() {
+            return Err(Error::EmptyGroup { group });
+        }
+        for &Range { start, end } in &member.group.ranges {
+            if start >= end {
+                return Err(Error::EmptyGroup { group });
+            }
+            if end > len {
+                return Err(Error::OutOfRange { group, start, end, len });
+            }
+            ranges.push((start, end, group));
+        }
+    }
+    ranges.sort_unstable();
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    let (mut covered, mut last) = (0, 0);
+    for (start, end, group) in ranges {
+        if start > covered {
+            return Err(Error::Gap { start: covered, end: start });
+        }
+        if start < covered {
+            return Err(Error::Overlap { groups: (last, group), start, end: end.min(covered) });
+        }
+        match runs.last_mut() {
+            Some((run_end, of)) if *of == group => *run_end = end,
+            _ => runs.push((end, group)),
+        }
+        (covered, last) = (end, group);
+    }
+    if covered < len {
+        return Err(Error::Gap { start: covered, end: len });
+    }
+    Ok(runs)
+}

@@ -1,0 +1,202 @@
+//! What is done to gradients on their way into the step, and what is found there.
+
+use crate::formula::{Condition, Factor};
+use crate::rule::{Shared, range};
+use crate::{Error, engine};
+
+/// What is done to the gradients of a step on their way in. They are not modified themselves.
+///
+/// In this order: the gradient is multiplied by [`scale`](Self::scale), then by a factor that brings the norm of all
+/// scaled gradients of the call down to [`max_norm`](Self::max_norm) (both in one multiplication), then clamped to
+/// [`clip_value`](Self::clip_value). The rule's own clamp and sign come after that. By default nothing is done.
+///
+/// `max_norm`, or another policy than [`NonFinite::Propagate`], reads the gradients once before the step; all else is
+/// part of its one pass over memory.
+///
+/// ```
+/// # fn main() -> Result<(), lanestep::Error> {
+/// use lanestep::{NonFinite, Optimizer, Pipeline, Sgd, Tensor};
+/// let pipeline = Pipeline { max_norm: Some(1.0), non_finite: NonFinite::Skip, ..Pipeline::default() };
+/// let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 2)?;
+/// let mut params = [0.0, 0.0];
+/// let report = optimizer.step_with(&mut [Tensor::new(&mut params, &[3.0, 4.0])], &pipeline)?;
+/// assert_eq!(report.grads.unwrap().norm, 5.0);
+/// assert!((params[1] + 0.8).abs() < 1e-6);
+///
+/// let report = optimizer.step_with(&mut [Tensor::new(&mut params, &[f32::NAN, 0.0])], &pipeline)?;
+/// assert!(report.skipped && optimizer.steps() == 1);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct Pipeline {
+    /// What gradients are multiplied by: the inverse of a loss scale, or of a number of accumulated micro-batches. In
+    /// `[0, f32::MAX]`.
+    pub scale: f64,
+    /// The largest norm of all gradients of the call together that stays. Beyond it, all are multiplied by
+    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. Infinity only measures. Not negative.
+    ///
+    /// Pascanu et al., *On the difficulty of training recurrent neural networks*, <https://arxiv.org/abs/1211.5063>.
+    pub max_norm: Option<f64>,
+    /// The largest magnitude of a single gradient that stays, in `[0, f32::MAX]`.
+    pub clip_value: Option<f64>,
+    /// What to do if there are gradients that are not finite.
+    pub non_finite: NonFinite,
+    /// The least and the largest parameter that stay, after the update.
+    pub clamp_params: Option<(f64, f64)>,
+    /// Whether to report how far the parameters have moved.
+    pub measure_update: bool,
+}
+
+/// By default, gradients as they are.
+impl Default for Pipeline {
+    fn default() -> Self {
+        Self {
+            scale: 1.0,
+            max_norm: None,
+            clip_value: None,
+            non_finite: NonFinite::Propagate,
+            clamp_params: None,
+            measure_update: false,
+        }
+    }
+}
+
+/// What to do if there are gradients that are not finite once they are scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum NonFinite {
+    /// Go on: they go where IEEE 754 sends them. With `max_norm`, that is everywhere, as in PyTorch.
+    #[default]
+    Propagate,
+    /// Leave parameters, state and step count of all groups as they are, and report it.
+    Skip,
+    /// The same, and return [`Error::NonFinite`].
+    Error,
+}
+
+/// What a step has found and done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// The gradients; `None` if neither `max_norm` nor a policy made the step read them beforehand.
+    pub grads: Option<Gradients>,
+    /// What `max_norm` has multiplied the gradients by; 1 if it has not.
+    pub clip_factor: f64,
+    /// Whether nothing has been updated, because of gradients that are not finite.
+    pub skipped: bool,
+    /// How far the parameters have moved; `None` if it was not [measured](Pipeline::measure_update), or skipped.
+    pub update: Option<Update>,
+}
+
+/// The gradients of a call that are not frozen, scaled and not yet clipped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gradients {
+    /// The square root of the sum of squares, which are added up in `f64`: it neither overflows nor vanishes.
+    ///
+    /// It depends on the gradients and their places in the call alone: the same bits at every level, on any number of
+    /// threads, and however the same elements are cut into tensors or groups.
+    pub norm: f64,
+    /// The largest magnitude; NaN if one is NaN.
+    pub max_abs: f64,
+    /// How many are not finite.
+    pub non_finite: u64,
+    /// The place of the first that is not.
+    pub first_non_finite: Option<usize>,
+}
+
+/// What a step has done to the parameters of a call that are not frozen, with the same promise as for
+/// [`Gradients::norm`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// The norm of the difference between the parameters after the step and before.
+    pub norm: f64,
+    /// The norm of the parameters after the step.
+    pub params_norm: f64,
+}
+
+impl Update {
+    /// How far the parameters have moved, in parts of their own size: around 1e-3 in a training that goes well. NaN if
+    /// nothing has moved nowhere.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        self.norm / self.params_norm
+    }
+}
+
+impl Pipeline {
+    /// Whether each option is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] names the first that is not.
+    pub fn check(&self) -> Result<(), Error> {
+        range::non_negative("scale", self.scale)?;
+        if let Some(max_norm) = self.max_norm {
+            range::check("max_norm", max_norm, max_norm >= 0.0, "at least 0")?;
+        }
+        range::non_negative("clip_value", self.clip_value.unwrap_or(0.0))?;
+        if let Some((low, high)) = self.clamp_params {
+            range::check("clamp_params.0", low, !low.is_nan(), "a number")?;
+            range::check("clamp_params.1", high, high >= low, "at least clamp_params.0")?;
+        }
+        Ok(())
+    }
+
+    /// Whether the gradients must be read before the step.
+    pub(super) fn measures(&self) -> bool {
+        self.max_norm.is_some() || self.non_finite != NonFinite::Propagate
+    }
+
+    /// The largest gradient that is finite once scaled.
+    pub(super) fn limit(&self) -> f32 {
+        let scale = Factor::new(self.scale);
+        let mut limit = f32::MAX / if self.scale > 1.0 { self.scale as f32 } else { 1.0 };
+        while scale.times(limit).is_infinite() {
+            limit = limit.next_down();
+        }
+        while limit < f32::MAX && scale.times(limit.next_up()).is_finite() {
+            limit = limit.next_up();
+        }
+        limit
+    }
+
+    pub(super) fn gradients(&self, found: engine::Magnitude) -> Gradients {
+        Gradients {
+            norm: found.squares.sqrt() * self.scale,
+            max_abs: f64::from(found.max_abs) * self.scale,
+            non_finite: found.non_finite,
+            first_non_finite: found.first_non_finite,
+        }
+    }
+
+    pub(super) fn clip_factor(&self, norm: f64) -> f64 {
+        match self.max_norm {
+            Some(max_norm) if max_norm.is_finite() => {
+                let factor = max_norm / (norm + 1e-6);
+                if factor > 1.0 { 1.0 } else { factor }
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// What this and a rule's own options come to. `None` if gradients and parameters stay as they are.
+    pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition<()>> {
+        let scale = self.scale * clip_factor * if shared.maximize { -1.0 } else { 1.0 };
+        let clips = [self.clip_value, shared.clip_value];
+        if scale == 1.0 && clips == [None; 2] && self.clamp_params.is_none() {
+            return None;
+        }
+        let [clip, other] = clips.map(|clip| clip.map_or(f32::INFINITY, |clip| clip as f32));
+        let params = self
+            .clamp_params
+            .map_or((f32::NEG_INFINITY, f32::INFINITY), |(low, high)| (low as f32, high as f32));
+        let clip = if other < clip { other } else { clip };
+        Some(Condition { scale: Factor::new(scale), clip: crate::Lane::flush(clip), params, then: () })
+    }
+}
+
+impl From<engine::Change> for Update {
+    fn from(found: engine::Change) -> Self {
+        Self { norm: found.update.sqrt(), params_norm: found.params.sqrt() }
+    }
+}
