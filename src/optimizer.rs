@@ -116,7 +116,7 @@ impl<R: Rule> Optimizer<R> {
                 return Err(Error::Length { what, expected: self.len, found });
             }
         }
-        self.step_with(from_mut(&mut Tensor::new(params, grads)), &Pipeline::default()).map(drop)
+        self.run(from_mut(&mut Tensor::new(params, grads)), &Pipeline::default()).map(drop)
     }
 
     /// One step over many tensors, which laid end to end are the parameters, with what `pipeline` asks for on the way.
@@ -132,6 +132,10 @@ impl<R: Rule> Optimizer<R> {
     pub fn step_with(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
         pipeline.check()?;
         self.check_lengths(tensors)?;
+        self.run(tensors, pipeline)
+    }
+
+    fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
         for member in &self.members {
             member.expect_slots()?;
         }

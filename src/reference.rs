@@ -122,12 +122,10 @@ fn smallest(c: f32) -> f32 {
     if smallest < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { smallest }
 }
 
-/// A gradient as it enters a rule: scaled, and clamped to `[-clip_value, clip_value]`. As it is if neither is asked for.
+/// A gradient scaled, even if by 1, and clamped to `[-clip_value, clip_value]`. A gradient that is not to be scaled,
+/// clamped or negated, on its way to a parameter without bounds, enters a rule as it is, subnormal or not.
 #[must_use]
-pub fn hand_over(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
-    if by == 1.0 && clip_value.is_none() {
-        return g;
-    }
+pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
     let g = scale(g, by);
     match clip_value.map(|clip| flush(clip as f32)) {
         Some(clip) if g > clip => clip,
@@ -139,7 +137,10 @@ pub fn hand_over(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
 /// What every rule first makes of a gradient: clamp, negate to maximize, and L1 decay.
 #[must_use]
 pub fn gradient(g: f32, p: f32, clip_value: Option<f64>, maximize: bool, l1_decay: f64) -> f32 {
-    let mut g = hand_over(g, if maximize { -1.0 } else { 1.0 }, clip_value);
+    let mut g = g;
+    if maximize || clip_value.is_some() {
+        g = condition(g, if maximize { -1.0 } else { 1.0 }, clip_value);
+    }
     if l1_decay != 0.0 {
         let sign = if p.is_nan() {
             p
@@ -199,4 +200,42 @@ pub fn power(base: f64, exponent: u64) -> f64 {
         square *= square;
     }
     product
+}
+
+/// The parameter as a step leaves it, with bounds.
+#[must_use]
+pub fn clamp(p: f32, bounds: Option<(f64, f64)>) -> f32 {
+    match bounds {
+        Some((low, _)) if p < low as f32 => low as f32,
+        Some((_, high)) if p > high as f32 => high as f32,
+        _ => p,
+    }
+}
+
+/// What the gradients are multiplied by to bring their norm down to `max_norm`.
+#[must_use]
+pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
+    let factor = max_norm / (norm + 1e-6);
+    if factor > 1.0 || max_norm == f64::INFINITY { 1.0 } else { factor }
+}
+
+/// The sum behind every norm. Up to 16,384 numbers are added in order to sixteen sums, the `i`th to sum `i % 16`, which
+/// are then added in halves: 0 and 8, 1 and 9, and so on. More numbers are cut at the largest power of two below their
+/// count, and the sums of both sides added.
+#[must_use]
+pub fn sum(x: &[f64]) -> f64 {
+    if x.len() > 1 << 14 {
+        let (left, right) = x.split_at(1 << (x.len() - 1).ilog2());
+        return sum(left) + sum(right);
+    }
+    let mut lanes = [0.0; 16];
+    for (i, x) in x.iter().enumerate() {
+        lanes[i % 16] += x;
+    }
+    for half in [8, 4, 2, 1] {
+        for k in 0..half {
+            lanes[k] += lanes[k + half];
+        }
+    }
+    lanes[0]
 }

@@ -2,6 +2,7 @@
 
 use super::tree::{Part, tree};
 use super::{Level, Parallelism, Plan, Tensor};
+use core::mem::take;
 
 /// How many elements are added up in lanes before the partial sums are joined pair by pair.
 pub(super) const LEAF: usize = 1 << 14;
@@ -27,21 +28,17 @@ pub(crate) fn measure(
     plan: &impl Plan,
     limit: f32,
 ) -> Magnitude {
-    let leaf = |mut part: Part<'_, '_, 0>| {
+    let leaf = |part: &mut Part<'_, '_, 0>| {
         let mut gradients = Gradients::new(limit);
-        while part.len > 0 {
-            let run = plan.run(part.start);
-            let len = part.len.min(run.end - part.start);
-            let (run_part, rest) = part.split_at(len);
-            if run.group.is_some() {
-                let mut start = run_part.start;
-                for tensor in run_part.span.into_tensors() {
+        part.each_run(plan, |group, part| {
+            if group.is_some() {
+                let mut start = part.start;
+                take(&mut part.span).for_each(|tensor| {
                     gradients.add(level, start, tensor.grads());
                     start += tensor.grads().len();
-                }
+                });
             }
-            part = rest;
-        }
+        });
         gradients.total()
     };
     tree(parallelism, LEAF, Part::new(tensors, []), &leaf, |left, right| Magnitude {
@@ -144,6 +141,8 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    pub(super) const NONE: Self = Self { update: 0.0, params: 0.0 };
+
     pub(super) fn join(self, right: Self) -> Self {
         Self { update: self.update + right.update, params: self.params + right.params }
     }

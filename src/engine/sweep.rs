@@ -10,7 +10,7 @@ use core::array::from_fn;
 use core::mem::take;
 
 /// How many slots an optimizer can have.
-pub(crate) const SLOTS: usize = 16;
+pub(crate) const SLOTS: usize = 8;
 
 /// So few elements that what is done with them next finds them in the first cache.
 const BLOCK: usize = 1 << 10;
@@ -26,22 +26,16 @@ pub(crate) fn sweep(
     measured: bool,
 ) -> Change {
     let leaf = if measured { LEAF } else { parallelism.grain() };
-    let visit = |mut part: Part<'_, '_, SLOTS>| {
+    let visit = |part: &mut Part<'_, '_, SLOTS>| {
         let mut changes = measured.then(Changes::new);
-        while part.len > 0 {
-            let run = plan.run(part.start);
-            let len = part.len.min(run.end - part.start);
-            let (now, rest) = part.split_at(len);
-            match run.group {
-                Some(group) => {
-                    let slots = plan.slots(group);
-                    plan.at(group, Update { level, part: now, slots, changes: changes.as_mut() });
-                }
-                None => now.span.into_tensors().for_each(|mut tensor| tensor.zero()),
+        part.each_run(plan, |group, part| match group {
+            Some(group) => {
+                let slots = plan.slots(group);
+                plan.at(group, Update { level, part, slots, changes: changes.as_mut() });
             }
-            part = rest;
-        }
-        changes.unwrap_or(Changes::new()).total()
+            None => take(&mut part.span).for_each(|mut tensor| tensor.zero()),
+        });
+        changes.map_or(Change::NONE, Changes::total)
     };
     tree(parallelism, leaf, Part::new(tensors, state), &visit, Change::join)
 }
@@ -49,7 +43,8 @@ pub(crate) fn sweep(
 /// A formula to come, and the elements that it is to be applied to.
 struct Update<'a, 'b, 'c> {
     level: Level,
-    part: Part<'a, 'b, SLOTS>,
+    /// By reference, as it would be moved through every decorator.
+    part: &'c mut Part<'a, 'b, SLOTS>,
     slots: &'c [usize],
     changes: Option<&'c mut Changes>,
 }
@@ -59,43 +54,52 @@ impl WithFormula for Update<'_, '_, '_> {
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) {
         let Self { level, part, slots, mut changes } = self;
-        let Part { mut start, span, state, .. } = part;
-        let mut state = select(state, slots);
-        for tensor in span.into_tensors() {
-            let Tensor { params, grads } = tensor;
-            if let (Grads::Keep(grads), None) = (&grads, &changes) {
-                let state = split_off(&mut state, params.len());
-                walk(level, &formula, Streams { params, grads, state });
-                continue;
-            }
-            let (mut params, mut grads) = (params, grads);
-            while !params.is_empty() {
-                let len = BLOCK.min(params.len());
-                let (block, rest) = Tensor { params, grads }.split_at(len);
-                Tensor { params, grads } = rest;
-                let mut before = [0.0; BLOCK];
-                let before = &mut before[..len];
-                if changes.is_some() {
-                    before.copy_from_slice(block.params);
+        let mut start = part.start;
+        let mut state = select(&mut part.state, slots);
+        for tensor in take(&mut part.span) {
+            let state = split_off(&mut state, tensor.params.len());
+            match tensor {
+                Tensor { params, grads: Grads::Keep(grads) } if changes.is_none() => {
+                    walk(level, &formula, Streams { params, grads, state });
                 }
-                let mut block = block;
-                let state = split_off(&mut state, len);
-                let (block_params, block_grads) = block.both();
-                walk(level, &formula, Streams { params: block_params, grads: block_grads, state });
-                if let Some(changes) = &mut changes {
-                    changes.add(level, start, before, block.params);
-                }
-                block.zero();
-                start += len;
+                tensor => in_blocks(level, &formula, tensor, state, &mut start, &mut changes),
             }
         }
     }
 }
 
+/// Looks at parameters and zeroes gradients while they are in the cache.
+#[inline(never)] // keeps its memory off the stack of a plain step
+fn in_blocks<F: Formula<S>, const S: usize>(
+    level: Level,
+    formula: &F,
+    mut tensor: Tensor<'_>,
+    mut state: [&mut [f32]; S],
+    start: &mut usize,
+    changes: &mut Option<&mut Changes>,
+) {
+    let mut before = [0.0; BLOCK];
+    while !tensor.params.is_empty() {
+        let len = BLOCK.min(tensor.params.len());
+        let (mut block, rest) = tensor.split_at(len);
+        let before = &mut before[..len];
+        if changes.is_some() {
+            before.copy_from_slice(block.params);
+        }
+        let (params, grads) = block.both();
+        walk(level, formula, Streams { params, grads, state: split_off(&mut state, len) });
+        if let Some(changes) = changes {
+            changes.add(level, *start, before, block.params);
+        }
+        block.zero();
+        *start += len;
+        tensor = rest;
+    }
+}
+
 /// The slots that a formula takes, in its order.
-fn select<'a, const S: usize>(state: [&'a mut [f32]; SLOTS], slots: &[usize]) -> [&'a mut [f32]; S] {
-    let mut state = state.map(Some);
-    from_fn(|k| slots.get(k).and_then(|&slot| state.get_mut(slot)?.take()).unwrap_or_default())
+fn select<'a, const S: usize>(state: &mut [&'a mut [f32]; SLOTS], slots: &[usize]) -> [&'a mut [f32]; S] {
+    from_fn(|k| slots.get(k).and_then(|&slot| state.get_mut(slot)).map(take).unwrap_or_default())
 }
 
 /// The first `len` elements of each slot, which keeps the rest.

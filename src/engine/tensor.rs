@@ -1,6 +1,6 @@
 //! Many slices in one call.
 
-use core::iter::once;
+use core::mem::take;
 
 /// Parameters with their gradients, as they are handed to a step.
 ///
@@ -140,9 +140,24 @@ impl<'a, 'b> Span<'a, 'b> {
             }
         }
     }
+}
 
-    /// The slices, in order.
-    pub(super) fn into_tensors(self) -> impl Iterator<Item = Tensor<'a>> {
-        once(self.first).chain(self.whole.iter_mut().map(Tensor::borrow)).chain(once(self.last))
+/// The slices that are not empty, in order.
+impl<'a> Iterator for Span<'a, '_> {
+    type Item = Tensor<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Tensor<'a>> {
+        let some = |tensor: &Tensor<'_>| !tensor.params.is_empty();
+        if some(&self.first) {
+            return Some(take(&mut self.first));
+        }
+        while let Some((tensor, rest)) = take(&mut self.whole).split_first_mut() {
+            self.whole = rest;
+            if some(tensor) {
+                return Some(tensor.borrow());
+            }
+        }
+        Some(take(&mut self.last)).filter(some)
     }
 }

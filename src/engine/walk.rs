@@ -13,6 +13,7 @@ pub(super) struct Streams<'a, const S: usize> {
 }
 
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
+#[inline(always)]
 pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, streams: Streams<'_, S>) {
     match level.0 {
         Isa::Portable => whole::<wide::f32x16, F, S>((), formula, streams),
@@ -25,6 +26,7 @@ pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, str
 
 /// The same in a function of its own that is compiled for the instructions `proof` stands for.
 #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+#[inline(always)]
 fn vectorized<V: fearless_simd::Simd, F: Formula<S>, const S: usize>(
     proof: V,
     formula: &F,

@@ -180,6 +180,7 @@ impl Pipeline {
     }
 
     /// What this and a rule's own options come to. `None` if gradients and parameters stay as they are.
+    #[inline]
     pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition<()>> {
         let scale = self.scale * clip_factor * if shared.maximize { -1.0 } else { 1.0 };
         let clips = [self.clip_value, shared.clip_value];

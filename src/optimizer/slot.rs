@@ -21,6 +21,7 @@ impl Slot {
         &self.memory[self.numbers.clone()]
     }
 
+    #[inline]
     pub(super) fn numbers_mut(&mut self) -> &mut [f32] {
         &mut self.memory[self.numbers.clone()]
     }

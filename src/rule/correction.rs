@@ -9,7 +9,11 @@ pub fn bias_correction(beta: f64, t: u64) -> f64 {
     /// From here on the power is too small to be seen beside 1.
     const NOTHING: f64 = f64::EPSILON / 4.0;
     let (mut power, mut square, mut rest) = (1.0, beta, t);
-    while rest > 0 && square > NOTHING {
+    // Counted, so that the compiler can leave it out where the result is not asked for.
+    for _ in 0..u64::BITS {
+        if rest == 0 || square <= NOTHING {
+            break;
+        }
         // `square` or 1, by a mask: a branch on the bits of a step count would often be guessed wrong.
         let set = (rest & 1).wrapping_neg();
         power *= f64::from_bits(square.to_bits() & set | 1_f64.to_bits() & !set);

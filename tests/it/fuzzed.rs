@@ -46,7 +46,7 @@ fn step_case(u: &mut Unstructured<'_>) -> Result<bool> {
 }
 
 /// Once the bytes run out, zero.
-fn number(u: &mut Unstructured<'_>) -> Result<f32> {
+pub fn number(u: &mut Unstructured<'_>) -> Result<f32> {
     Ok(match u.int_in_range(0..=3)? {
         0 => f32::from_bits(u.arbitrary()?),
         1 => f32::from(u.arbitrary::<i16>()?) / 1024.0,
@@ -65,7 +65,7 @@ fn rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
     Ok(parse(map))
 }
 
-fn replace(u: &mut Unstructured<'_>, value: &mut Value) -> Result<()> {
+pub fn replace(u: &mut Unstructured<'_>, value: &mut Value) -> Result<()> {
     match value {
         Value::Bool(on) => *on = u.arbitrary()?,
         Value::Array(numbers) => numbers.iter_mut().try_for_each(|number| replace(u, number))?,

@@ -15,6 +15,7 @@ mod lane;
 mod meaning;
 mod options;
 mod own_rule;
+mod piped;
 mod random;
 mod subnormal;
 mod witness;

@@ -1,0 +1,306 @@
+//! Whole calls of `step_with`, any groups, tensors and options, against `reference`.
+
+use crate::cases::{assert_bits, fields, parse};
+use crate::fuzzed::{number, replace};
+use arbitrary::{Result, Unstructured};
+use lanestep::{
+    AnyRule, Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rule, Tensor,
+    reference,
+};
+use std::ops::Range;
+
+/// What is known of an optimizer, and what is expected of it.
+pub struct Model {
+    pub groups: Vec<Group<AnyRule>>,
+    pub steps: Vec<u64>,
+    pub params: Vec<f32>,
+    /// One for each group, of all parameters.
+    pub state: Vec<Vec<Vec<f32>>>,
+}
+
+impl Model {
+    pub fn new(groups: Vec<Group<AnyRule>>, params: Vec<f32>) -> Self {
+        let slots = |group: &Group<AnyRule>| vec![vec![0.0; params.len()]; group.rule.slots().len()];
+        Self { steps: vec![0; groups.len()], state: groups.iter().map(slots).collect(), groups, params }
+    }
+
+    /// Zero where frozen.
+    fn thawed(&self, numbers: &[f32]) -> Vec<f32> {
+        let mut numbers = numbers.to_vec();
+        for range in self.groups.iter().filter(|group| group.frozen).flat_map(|group| &group.ranges) {
+            numbers[range.clone()].fill(0.0);
+        }
+        numbers
+    }
+
+    /// One step in plain loops.
+    pub fn step(&mut self, grads: &[f32], pipeline: &Pipeline) -> std::result::Result<Report, Error> {
+        let thawed = self.thawed(grads);
+        let scale = pipeline.scale;
+        let squares: Vec<f64> = thawed.iter().map(|&g| f64::from(g) * f64::from(g)).collect();
+        let norm = reference::sum(&squares).sqrt() * scale;
+        let largest = thawed.iter().map(|g| g.abs()).max_by(f32::total_cmp).unwrap_or(0.0);
+        let non_finite = |g: &f32| !reference::scale(*g, scale).is_finite();
+        let first = thawed.iter().position(non_finite);
+        let found = lanestep::Gradients {
+            norm,
+            max_abs: f64::from(largest) * scale,
+            non_finite: thawed.iter().filter(|g| non_finite(g)).count() as u64,
+            first_non_finite: first,
+        };
+        let measured = pipeline.max_norm.is_some() || pipeline.non_finite != NonFinite::Propagate;
+        let grads_found = measured.then_some(found);
+        if let (Some(first), true) = (first, measured) {
+            match pipeline.non_finite {
+                NonFinite::Propagate => {}
+                NonFinite::Skip => {
+                    return Ok(Report { grads: grads_found, clip_factor: 1.0, skipped: true, update: None });
+                }
+                NonFinite::Error => return Err(Error::NonFinite { count: found.non_finite, first }),
+            }
+        }
+        let clip_factor = pipeline.max_norm.map_or(1.0, |max_norm| reference::clip_factor(norm, max_norm));
+        let before = self.params.clone();
+        for ((group, steps), state) in self.groups.iter().zip(&mut self.steps).zip(&mut self.state) {
+            if group.frozen {
+                continue;
+            }
+            *steps += 1;
+            let mut rule = group.rule;
+            if group.lr_scale != 1.0 {
+                rule.set_lr(rule.shared().lr * group.lr_scale);
+            }
+            for Range { start, end } in group.ranges.iter().cloned() {
+                let mut handed = grads[start..end].to_vec();
+                let by = scale * clip_factor;
+                if by != 1.0 || pipeline.clip_value.is_some() || pipeline.clamp_params.is_some() {
+                    let condition = |g: &mut f32| *g = reference::condition(*g, by, pipeline.clip_value);
+                    handed.iter_mut().for_each(condition);
+                }
+                let mut here: Vec<Vec<f32>> = state.iter().map(|slot| slot[start..end].to_vec()).collect();
+                let params = &mut self.params[start..end];
+                rule.reference(*steps, params, &handed, &mut here);
+                params.iter_mut().for_each(|p| *p = reference::clamp(*p, pipeline.clamp_params));
+                for (slot, here) in state.iter_mut().zip(here) {
+                    slot[start..end].copy_from_slice(&here);
+                }
+            }
+        }
+        let (before, after) = (self.thawed(&before), self.thawed(&self.params));
+        let moved = |(&after, &before): (&f32, &f32)| (f64::from(after) - f64::from(before)).powi(2);
+        let updates: Vec<f64> = after.iter().zip(&before).map(moved).collect();
+        let sizes: Vec<f64> = after.iter().map(|&p| f64::from(p) * f64::from(p)).collect();
+        let update = lanestep::Update {
+            norm: reference::sum(&updates).sqrt(),
+            params_norm: reference::sum(&sizes).sqrt(),
+        };
+        let update = pipeline.measure_update.then_some(update);
+        Ok(Report { grads: grads_found, clip_factor, skipped: false, update })
+    }
+
+    /// Whether an optimizer that has made the same calls is where it should be.
+    pub fn assert_is(&self, optimizer: &Optimizer<AnyRule>, params: &[f32], context: &dyn std::fmt::Debug) {
+        assert_bits(params, &self.params, &("params", context));
+        for (i, (group, state)) in self.groups.iter().zip(&self.state).enumerate() {
+            assert_eq!(optimizer.group_steps(i), Some(self.steps[i]), "{context:?}");
+            for (name, expected) in group.rule.slots().iter().zip(state) {
+                let found = optimizer.state(name).expect("a slot");
+                for range in group.ranges.iter().cloned() {
+                    assert_bits(&found[range.clone()], &expected[range], &(*name, i, context));
+                }
+            }
+        }
+    }
+}
+
+/// The same, where any NaN equals any other.
+pub fn assert_same_report(found: &Report, expected: &Report, context: &dyn std::fmt::Debug) {
+    let numbers = |report: &Report| {
+        let grads = report.grads.map(|grads| {
+            let counts = [grads.non_finite, grads.first_non_finite.map_or(u64::MAX, |i| i as u64)];
+            (counts, [grads.norm, grads.max_abs].map(bits))
+        });
+        let update = report.update.map(|update| [update.norm, update.params_norm].map(bits));
+        (grads, bits(report.clip_factor), report.skipped, update)
+    };
+    assert_eq!(numbers(found), numbers(expected), "{found:?}, expected {expected:?}: {context:?}");
+}
+
+fn bits(x: f64) -> u64 {
+    if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() }
+}
+
+/// A way to make the same calls.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub level: Level,
+    pub parallelism: Parallelism,
+    /// Where the parameters are cut into tensors.
+    pub cuts: Vec<usize>,
+    /// Whether every other tensor has its gradients set to zero, from the first or the second on.
+    pub zeroing: Option<usize>,
+}
+
+impl Way {
+    pub fn step(
+        &self,
+        optimizer: &mut Optimizer<AnyRule>,
+        params: &mut [f32],
+        grads: &[f32],
+        pipeline: &Pipeline,
+    ) -> std::result::Result<Report, Error> {
+        let mut handed = grads.to_vec();
+        let (mut rest, mut rest_grads, mut tensors, mut start) = (params, &mut handed[..], vec![], 0);
+        let zeroes = |i: usize| self.zeroing.is_some_and(|from| i % 2 == from);
+        for (i, &cut) in self.cuts.iter().chain(&[grads.len()]).enumerate() {
+            let (params, after) = rest.split_at_mut(cut - start);
+            let (grads, after_grads) = rest_grads.split_at_mut(cut - start);
+            tensors.push(if zeroes(i) { Tensor::zeroing(params, grads) } else { Tensor::new(params, grads) });
+            (rest, rest_grads, start) = (after, after_grads, cut);
+        }
+        let result = optimizer.step_with(&mut tensors, pipeline);
+        start = 0;
+        for (i, &cut) in self.cuts.iter().chain(&[grads.len()]).enumerate() {
+            let zeroed = zeroes(i) && result.is_ok();
+            let expected = if zeroed { &vec![0.0; cut - start][..] } else { &grads[start..cut] };
+            assert_bits(&handed[start..cut], expected, &("gradients of tensor", i));
+            start = cut;
+        }
+        result
+    }
+}
+
+/// Any groups, tensors, pipelines and bits. Returns whether they made a step.
+pub fn pipeline(bytes: &[u8]) -> bool {
+    case(&mut Unstructured::new(bytes)).unwrap_or(false)
+}
+
+fn case(u: &mut Unstructured<'_>) -> Result<bool> {
+    let len = u.int_in_range(0..=150)?;
+    let groups = groups(u, len)?;
+    let cuts = cuts(u, len)?;
+    let way = Way {
+        level: *u.choose(&Level::available())?,
+        parallelism: match u.int_in_range(0..=80)? {
+            #[cfg(feature = "rayon")]
+            grain @ 1.. => Parallelism::Rayon { grain },
+            _ => Parallelism::Serial,
+        },
+        cuts,
+        zeroing: *u.choose(&[None, Some(0), Some(1)])?,
+    };
+    let mut optimizer = match Optimizer::with_groups(groups.clone(), len) {
+        Ok(optimizer) => optimizer.with_level(way.level).with_parallelism(way.parallelism),
+        Err(error) => {
+            assert!(len == 0 || matches!(error, Error::Hyperparameter { .. }), "{error}");
+            return Ok(false);
+        }
+    };
+    let mut params = (0..len).map(|_| number(u)).collect::<Result<Vec<f32>>>()?;
+    let mut model = Model::new(groups, params.clone());
+    let mut made = false;
+    for _ in 0..u.int_in_range(1..=4)? {
+        let pipeline = any_pipeline(u)?;
+        let grads = (0..len).map(|_| number(u)).collect::<Result<Vec<f32>>>()?;
+        let context = (&model.groups.clone(), &pipeline, &way);
+        let found = way.step(&mut optimizer, &mut params, &grads, &pipeline);
+        if let Err(error) = pipeline.check() {
+            assert_eq!(found.unwrap_err().to_string(), error.to_string());
+        } else {
+            match (found, model.step(&grads, &pipeline)) {
+                (Ok(found), Ok(expected)) => assert_same_report(&found, &expected, &context),
+                (found, expected) => assert_eq!(found, expected, "{context:?}"),
+            }
+            made = true;
+        }
+        model.assert_is(&optimizer, &params, &context);
+        if u.int_in_range(0..=3)? == 0 {
+            let (group, frozen) = (u.choose_index(model.groups.len())?, u.arbitrary()?);
+            optimizer.set_frozen(group, frozen).expect("a group");
+            model.groups[group].frozen = frozen;
+        }
+    }
+    Ok(made)
+}
+
+/// Places in `0..=len`, in order.
+fn cuts(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<usize>> {
+    let mut cuts =
+        (0..u.int_in_range(0..=6)?).map(|_| u.int_in_range(0..=len)).collect::<Result<Vec<_>>>()?;
+    cuts.sort_unstable();
+    Ok(cuts)
+}
+
+fn groups(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<Group<AnyRule>>> {
+    let mut cuts = cuts(u, len)?;
+    cuts.push(len);
+    let count = u.int_in_range(1..=3)?;
+    let mut ranges = vec![Vec::new(); count];
+    let mut start = 0;
+    for end in cuts {
+        if start < end {
+            ranges[u.choose_index(count)?].push(start..end);
+        }
+        start = end;
+    }
+    let mut groups = Vec::new();
+    for ranges in ranges.into_iter().filter(|ranges| !ranges.is_empty()) {
+        let mut map = fields(u.choose(&AnyRule::all())?);
+        for (name, value) in &mut map {
+            if name.as_text() != Some("rule") {
+                replace(u, value)?;
+            }
+        }
+        let lr_scale = *u.choose(&[1.0, 0.1, 0.0, 2.0])?;
+        groups.push(Group { lr_scale, frozen: u.ratio(1, 4)?, ..Group::new(parse(map), ranges) });
+    }
+    Ok(groups)
+}
+
+fn any_pipeline(u: &mut Unstructured<'_>) -> Result<Pipeline> {
+    let mut option = |values: &[f64]| -> Result<Option<f64>> {
+        Ok(match u.int_in_range(0..=5)? {
+            0 => Some(u.arbitrary()?),
+            1 | 2 => Some(*u.choose(values)?),
+            _ => None,
+        })
+    };
+    let scale = option(&[0.0, 0.5, 1.0 / 65536.0, 3.0, 1e10, 1e-30])?.unwrap_or(1.0);
+    let max_norm = option(&[0.0, 1.0, 1e-10, 1e30, f64::INFINITY])?;
+    let clip_value = option(&[0.0, 0.5, 1e-40, 1e30])?;
+    let low = option(&[-1.0, 0.0, -1e-40, f64::NEG_INFINITY])?;
+    let high = option(&[1.0, 0.0, 1e-40, f64::INFINITY])?;
+    Ok(Pipeline {
+        scale,
+        max_norm,
+        clip_value,
+        non_finite: *u.choose(&[NonFinite::Propagate, NonFinite::Skip, NonFinite::Error])?,
+        clamp_params: low.zip(high),
+        measure_update: u.arbitrary()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn random_bytes() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        let mut steps = 0;
+        for _ in 0..5000 {
+            let mut bytes = vec![0; rng.usize(..3000)];
+            rng.fill(&mut bytes);
+            steps += usize::from(pipeline(&bytes));
+        }
+        assert!(steps > 500, "only {steps} of 5000 made a step");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            pipeline(&bytes);
+        }
+    }
+}
