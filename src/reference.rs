@@ -108,10 +108,13 @@ pub fn flush(x: f32) -> f32 {
     if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
 
-/// `x * c`, where `x` counts as `+0` if it or the product would be subnormal.
+/// `x * c`, where `x` counts as `+0` if it or the product would be subnormal, and so does `c` if it is.
 #[must_use]
 pub fn scale(x: f32, c: f64) -> f32 {
-    let c = flush(c as f32);
+    times(x, flush(c as f32))
+}
+
+fn times(x: f32, c: f32) -> f32 {
     let x = if x.abs() < smallest(c) { 0.0 } else { x };
     x * c
 }
@@ -126,7 +129,7 @@ fn smallest(c: f32) -> f32 {
 /// clamped or negated, on its way to a parameter without bounds, enters a rule as it is, subnormal or not.
 #[must_use]
 pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
-    let g = scale(g, by);
+    let g = times(g, by as f32);
     match clip_value.map(|clip| flush(clip as f32)) {
         Some(clip) if g > clip => clip,
         Some(clip) if g < -clip => -clip,

@@ -44,7 +44,17 @@ impl Level {
     /// The fastest level of this CPU.
     #[must_use]
     pub fn best() -> Self {
-        Self::available().pop().unwrap_or(Self::PORTABLE)
+        #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+        {
+            let cpu = fearless_simd::Level::new();
+            if let Some(proof) = cpu.as_avx512() {
+                return Self(Isa::Avx512(proof));
+            }
+            if let Some(proof) = cpu.as_avx2() {
+                return Self(Isa::Avx2(proof));
+            }
+        }
+        Self::PORTABLE
     }
 
     /// Calls `f`, compiled for the instructions of the level as far as it is inlined.

@@ -4,7 +4,7 @@ use super::fold::{Change, Changes, LEAF};
 use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
 use super::walk::{Streams, walk};
-use super::{Level, Parallelism, Plan};
+use super::{Level, Parallelism, Plan, Run};
 use crate::{Formula, WithFormula};
 use core::array::from_fn;
 use core::mem::take;
@@ -38,6 +38,34 @@ pub(crate) fn sweep(
         changes.map_or(Change::NONE, Changes::total)
     };
     tree(parallelism, leaf, Part::new(tensors, state), &visit, Change::join)
+}
+
+/// Applies one formula without state to every element.
+pub(crate) fn apply(
+    level: Level,
+    parallelism: Parallelism,
+    formula: impl Formula<0>,
+    params: &mut [f32],
+    grads: &[f32],
+) {
+    let tensors = &mut [Tensor::new(params, grads)];
+    sweep(level, parallelism, tensors, Default::default(), &Same(formula), false);
+}
+
+struct Same<F>(F);
+
+impl<F: Formula<0>> Plan for Same<F> {
+    fn run(&self, _start: usize) -> Run {
+        Run { end: usize::MAX, group: Some(0) }
+    }
+
+    fn at<W: WithFormula>(&self, _group: usize, with: W) -> W::Output {
+        with.formula(self.0)
+    }
+
+    fn slots(&self, _group: usize) -> &[usize] {
+        &[]
+    }
 }
 
 /// A formula to come, and the elements that it is to be applied to.

@@ -20,6 +20,12 @@ impl Factor {
         Self { by, floor: floor(by) }
     }
 
+    /// The coefficient, rounded once, even if it is subnormal: for a step that has to shrink huge numbers.
+    pub(crate) fn of_any_size(by: f64) -> Self {
+        let by = by as f32;
+        Self { by, floor: floor(by) }
+    }
+
     /// `x * by`.
     #[inline(always)]
     pub fn times<L: Lane>(self, x: L) -> L {

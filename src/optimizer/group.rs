@@ -11,9 +11,9 @@ use core::ops::Range;
 /// use lanestep::{AdamW, AnyRule, Group, Optimizer, Sgd};
 /// let mut optimizer = Optimizer::with_groups(
 ///     [
-///         Group::<AnyRule>::new(AdamW::default(), [0..600, 700..1300]),
-///         Group::new(AdamW { weight_decay: 0.0, ..AdamW::default() }, [600..700, 1300..1400]),
-///         Group { lr_scale: 0.1, ..Group::new(Sgd { lr: 1e-2, ..Sgd::default() }, [1400..2000]) },
+///         Group::new(AnyRule::from(AdamW::default()), [0..600, 700..1300]),
+///         Group::new(AdamW { weight_decay: 0.0, ..AdamW::default() }.into(), [600..700, 1300..1400]),
+///         Group { lr_scale: 0.1, ..Group::new(Sgd::default().into(), [1400..2000]) },
 ///     ],
 ///     2000,
 /// )?;
@@ -34,8 +34,8 @@ pub struct Group<R> {
 
 impl<R> Group<R> {
     /// A group that learns at its rule's own rate.
-    pub fn new(rule: impl Into<R>, ranges: impl IntoIterator<Item = Range<usize>>) -> Self {
-        Self { rule: rule.into(), ranges: ranges.into_iter().collect(), lr_scale: 1.0, frozen: false }
+    pub fn new(rule: R, ranges: impl IntoIterator<Item = Range<usize>>) -> Self {
+        Self { rule, ranges: ranges.into_iter().collect(), lr_scale: 1.0, frozen: false }
     }
 }
 

@@ -13,7 +13,7 @@ use core::ops::Range;
 /// let adamw = AdamW::default();
 /// let optimizer = Optimizer::with_groups(
 ///     [
-///         Group::<AdamW>::new(adamw, layout.select(decays)),
+///         Group::new(adamw, layout.select(decays)),
 ///         Group::new(AdamW { weight_decay: 0.0, ..adamw }, layout.select(|name| !decays(name))),
 ///     ],
 ///     layout.len(),

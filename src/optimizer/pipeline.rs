@@ -149,7 +149,7 @@ impl Pipeline {
 
     /// The largest gradient that is finite once scaled.
     pub(super) fn limit(&self) -> f32 {
-        let scale = Factor::new(self.scale);
+        let scale = Factor::of_any_size(self.scale);
         let mut limit = f32::MAX / if self.scale > 1.0 { self.scale as f32 } else { 1.0 };
         while scale.times(limit).is_infinite() {
             limit = limit.next_down();
@@ -192,7 +192,12 @@ impl Pipeline {
             .clamp_params
             .map_or((f32::NEG_INFINITY, f32::INFINITY), |(low, high)| (low as f32, high as f32));
         let clip = if other < clip { other } else { clip };
-        Some(Condition { scale: Factor::new(scale), clip: crate::Lane::flush(clip), params, then: () })
+        Some(Condition {
+            scale: Factor::of_any_size(scale),
+            clip: crate::Lane::flush(clip),
+            params,
+            then: (),
+        })
     }
 }
 

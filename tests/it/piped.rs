@@ -40,7 +40,7 @@ impl Model {
         let squares: Vec<f64> = thawed.iter().map(|&g| f64::from(g) * f64::from(g)).collect();
         let norm = reference::sum(&squares).sqrt() * scale;
         let largest = thawed.iter().map(|g| g.abs()).max_by(f32::total_cmp).unwrap_or(0.0);
-        let non_finite = |g: &f32| !reference::scale(*g, scale).is_finite();
+        let non_finite = |g: &f32| !reference::condition(*g, scale, None).is_finite();
         let first = thawed.iter().position(non_finite);
         let found = lanestep::Gradients {
             norm,

@@ -1,0 +1,309 @@
+//! What each part of the pipeline means, in numbers worked out by hand, and the norm at sizes that fill its tree.
+
+use crate::cases::{assert_bits, hostile, ordinary};
+use crate::piped::{Model, Way, assert_same_report};
+use lanestep::{
+    AdamW, AnyRule, Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Sgd, Tensor, reference,
+};
+
+fn descent() -> Sgd {
+    Sgd { lr: 1.0, ..Sgd::default() }
+}
+
+fn parallelisms() -> Vec<Parallelism> {
+    vec![
+        Parallelism::Serial,
+        #[cfg(feature = "rayon")]
+        Parallelism::Rayon { grain: 16 },
+        #[cfg(feature = "rayon")]
+        Parallelism::RAYON,
+    ]
+}
+
+/// The parameters after one step of plain descent from zero: the gradients as they went in, negated.
+fn handed(grads: &[f32], pipeline: Pipeline) -> Vec<f32> {
+    let mut params = vec![0.0; grads.len()];
+    let mut optimizer = Optimizer::new(descent(), grads.len()).unwrap();
+    optimizer.step_with(&mut [Tensor::new(&mut params, grads)], &pipeline).unwrap();
+    params
+}
+
+#[test]
+fn scale_comes_first_then_the_norm_then_the_clamp() {
+    let grads = [6.0, 8.0, 0.0];
+    let scaled = Pipeline { scale: 0.5, ..Pipeline::default() };
+    assert_eq!(handed(&grads, scaled), [-3.0, -4.0, 0.0]);
+    let clipped = handed(&grads, Pipeline { max_norm: Some(2.5), ..scaled });
+    for (found, expected) in clipped.iter().zip([-1.5, -2.0, 0.0]) {
+        assert!((found - expected).abs() < 1e-6, "{clipped:?}");
+    }
+    let clamped = Pipeline { max_norm: Some(2.5), clip_value: Some(1.75), ..scaled };
+    assert_eq!(handed(&grads, clamped)[1], -1.75);
+    assert_eq!(handed(&grads, Pipeline { clamp_params: Some((-3.5, -0.5)), ..scaled }), [-3.0, -3.5, -0.5]);
+}
+
+#[test]
+fn clipping_is_pytorchs_to_the_epsilon() {
+    let grads = [3.0_f32, 4.0];
+    for max_norm in [0.0, 1e-3, 1.0, 4.999_999, 5.0, 5.000_001, 5.000_002, 1e30] {
+        let factor = (max_norm / (5.0 + 1e-6_f64)).min(1.0);
+        let found = handed(&grads, Pipeline { max_norm: Some(max_norm), ..Pipeline::default() });
+        assert_eq!(found, grads.map(|g| -g * factor as f32), "{max_norm}");
+    }
+    let nan = handed(&[f32::NAN, 1.0], Pipeline { max_norm: Some(1.0), ..Pipeline::default() });
+    assert!(nan.iter().all(|p| p.is_nan()), "as in PyTorch");
+    let measured =
+        handed(&[f32::NAN, 1.0], Pipeline { max_norm: Some(f64::INFINITY), ..Pipeline::default() });
+    assert!(measured[0].is_nan() && measured[1] == -1.0, "infinity only measures");
+}
+
+#[test]
+fn the_norm_neither_overflows_nor_vanishes() {
+    let pipeline = Pipeline { max_norm: Some(1.0), ..Pipeline::default() };
+    for size in [f32::MAX, 1e38, 1e-20, 1e-30, 1e-45] {
+        let mut optimizer = Optimizer::new(descent(), 4).unwrap();
+        let (mut params, grads) = ([0.0; 4], [size, -size, size, -size]);
+        let report = optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &pipeline).unwrap();
+        let norm = report.grads.unwrap().norm;
+        assert_eq!(norm, 2.0 * f64::from(size));
+        if size > 1.0 {
+            params.iter().for_each(|p| assert!((p.abs() - 0.5).abs() < 1e-6, "{p}"));
+        }
+    }
+}
+
+/// Against Neumaier's compensated sum. The products have all their bits: squares of numbers on a grid end alike, and
+/// would all be rounded down.
+#[test]
+fn the_norm_is_right() {
+    let rng = &mut fastrand::Rng::with_seed(8);
+    let grads: Vec<f32> = (0..200_003).map(|_| (rng.f32() - 0.5) * rng.f32()).collect();
+    let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
+    for g in &grads {
+        let square = f64::from(*g) * f64::from(*g);
+        let next = sum + square;
+        lost += if sum >= square { (sum - next) + square } else { (square - next) + sum };
+        sum = next;
+    }
+    let mut optimizer = Optimizer::new(descent(), grads.len()).unwrap();
+    let pipeline = Pipeline { max_norm: Some(f64::INFINITY), ..Pipeline::default() };
+    let mut params = vec![0.0; grads.len()];
+    let report = optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &pipeline).unwrap();
+    approx::assert_relative_eq!(report.grads.unwrap().norm, (sum + lost).sqrt(), max_relative = 1e-15);
+}
+
+/// Every level, number of threads, grain and cut; at sizes around the leaves and over several of them.
+#[test]
+fn reports_are_the_same_bits_however_the_call_is_made() {
+    let rng = &mut fastrand::Rng::with_seed(3);
+    let pools: Vec<_> = [1, 2, 5]
+        .into_iter()
+        .map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap())
+        .collect();
+    let leaf = 1 << 14;
+    for len in [1, leaf - 1, leaf, leaf + 1, 2 * leaf + 16, 3 * leaf + 77, 9 * leaf - 5] {
+        let (params, grads) = (ordinary(rng, len), ordinary(rng, len));
+        let third = len / 3;
+        let groups = [
+            Group { frozen: len % 2 == 0, ..Group::new(AnyRule::from(descent()), [third..len]) },
+            Group::new(AdamW::default().into(), [0..third]),
+        ];
+        let groups = if len == 1 { vec![Group::new(descent().into(), [0..1])] } else { groups.to_vec() };
+        let pipeline = Pipeline {
+            max_norm: Some(1.0),
+            measure_update: true,
+            non_finite: NonFinite::Skip,
+            ..Pipeline::default()
+        };
+        let mut model = Model::new(groups.clone(), params.clone());
+        let expected = model.step(&grads, &pipeline).unwrap();
+        let mut cuts: Vec<usize> = (0..rng.usize(..40)).map(|_| rng.usize(..=len)).collect();
+        cuts.sort_unstable();
+        for cuts in [vec![], cuts] {
+            for level in Level::available() {
+                for parallelism in parallelisms() {
+                    for pool in &pools {
+                        let way = Way { level, parallelism, cuts: cuts.clone(), zeroing: Some(1) };
+                        let optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
+                        let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+                        let mut found_params = params.clone();
+                        let call = || way.step(&mut optimizer, &mut found_params, &grads, &pipeline);
+                        let found = pool.install(call).unwrap();
+                        assert_same_report(&found, &expected, &way);
+                        model.assert_is(&optimizer, &found_params, &way);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_is_found_wherever_it_is() {
+    let leaf = 1 << 14;
+    for len in [40, 2 * leaf + 50] {
+        let rng = &mut fastrand::Rng::with_seed(len as u64);
+        let grads = ordinary(rng, len);
+        let places: Vec<usize> =
+            if len == 40 { (0..len).collect() } else { (0..30).map(|_| rng.usize(..len)).collect() };
+        for at in places {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN] {
+                let mut grads = grads.clone();
+                grads[at] = bad;
+                grads[len - 1] = bad;
+                let count = if at == len - 1 { 1 } else { 2 };
+                for level in Level::available() {
+                    let mut optimizer = Optimizer::new(AdamW::default(), len).unwrap().with_level(level);
+                    let mut params = vec![0.5; len];
+                    let strict = Pipeline { non_finite: NonFinite::Error, ..Pipeline::default() };
+                    let tensors = &mut [Tensor::new(&mut params, &grads)];
+                    let error = optimizer.step_with(tensors, &strict).unwrap_err();
+                    assert_eq!(error, Error::NonFinite { count, first: at });
+                }
+            }
+        }
+    }
+}
+
+/// One NaN in one group, and nothing anywhere has changed.
+#[test]
+fn a_skip_is_atomic_over_all_groups() {
+    let rules = || AnyRule::all().into_iter().enumerate();
+    let len = 100 * rules().count();
+    let groups = || rules().map(|(i, rule)| Group::new(rule, [100 * i..100 * i + 100]));
+    let mut optimizer = Optimizer::with_groups(groups(), len).unwrap();
+    let mut params = vec![0.5; len];
+    optimizer.step(&mut params, &vec![0.25; len]).unwrap();
+    let before = (params.clone(), optimizer.clone());
+    let mut grads = vec![0.25; len];
+    grads[len - 50] = f32::NAN;
+    for non_finite in [NonFinite::Skip, NonFinite::Error] {
+        let pipeline = Pipeline { non_finite, max_norm: Some(1.0), ..Pipeline::default() };
+        let mut handed = grads.clone();
+        let found = optimizer.step_with(&mut [Tensor::zeroing(&mut params, &mut handed)], &pipeline);
+        match found {
+            Ok(report) => {
+                assert_eq!(non_finite, NonFinite::Skip);
+                assert!(report.skipped);
+                assert_eq!(report.grads.unwrap().first_non_finite, Some(len - 50));
+                assert!(handed.iter().all(|&g| g == 0.0), "zeroing was asked for");
+            }
+            Err(error) => {
+                assert_eq!(error, Error::NonFinite { count: 1, first: len - 50 });
+                assert_eq!(
+                    error.to_string(),
+                    format!("1 gradients are not finite, the first of them at {}", len - 50)
+                );
+                assert_bits(&handed, &grads, &"an error writes nothing");
+            }
+        }
+        assert_bits(&params, &before.0, &non_finite);
+        assert_eq!(optimizer.steps(), 1);
+        for (i, (_, rule)) in rules().enumerate() {
+            assert_eq!(optimizer.group_steps(i), Some(1));
+            for name in lanestep::Rule::slots(&rule) {
+                assert_bits(optimizer.state(name).unwrap(), before.1.state(name).unwrap(), name);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_overflows_when_scaled_is_not_finite() {
+    let pipeline = Pipeline { scale: 4.0, non_finite: NonFinite::Error, ..Pipeline::default() };
+    let limit = f32::MAX / 4.0;
+    let mut optimizer = Optimizer::new(descent(), 2).unwrap();
+    let mut step = |g: f32| optimizer.step_with(&mut [Tensor::new(&mut [0.0; 2], &[1.0, g])], &pipeline);
+    assert!(step(limit).is_ok());
+    assert_eq!(step(limit.next_up()).unwrap_err(), Error::NonFinite { count: 1, first: 1 });
+}
+
+#[test]
+fn update_and_weights_are_measured() {
+    let mut optimizer = Optimizer::new(descent(), 2).unwrap();
+    let pipeline = Pipeline { measure_update: true, ..Pipeline::default() };
+    let mut params = [6.0, 12.0];
+    let report = optimizer.step_with(&mut [Tensor::new(&mut params, &[3.0, 4.0])], &pipeline).unwrap();
+    let update = report.update.unwrap();
+    assert_eq!((update.norm, update.params_norm, params), (5.0, 73_f64.sqrt(), [3.0, 8.0]));
+    assert_eq!(update.ratio(), 5.0 / 73_f64.sqrt());
+    assert_eq!((report.grads, report.clip_factor, report.skipped), (None, 1.0, false));
+}
+
+#[test]
+fn bad_options_are_named_and_nothing_is_written() {
+    let good = Pipeline::default();
+    let bad = [
+        ("scale", Pipeline { scale: -1.0, ..good }),
+        ("scale", Pipeline { scale: f64::NAN, ..good }),
+        ("scale", Pipeline { scale: 1e39, ..good }),
+        ("max_norm", Pipeline { max_norm: Some(-1.0), ..good }),
+        ("max_norm", Pipeline { max_norm: Some(f64::NAN), ..good }),
+        ("clip_value", Pipeline { clip_value: Some(-1.0), ..good }),
+        ("clip_value", Pipeline { clip_value: Some(f64::INFINITY), ..good }),
+        ("clamp_params.0", Pipeline { clamp_params: Some((f64::NAN, 1.0)), ..good }),
+        ("clamp_params.1", Pipeline { clamp_params: Some((1.0, f64::NAN)), ..good }),
+        ("clamp_params.1", Pipeline { clamp_params: Some((1.0, 0.5)), ..good }),
+    ];
+    let mut optimizer = Optimizer::new(descent(), 2).unwrap();
+    let (mut params, mut grads) = ([1.0, 2.0], [1.0, 1.0]);
+    for (expected, pipeline) in bad {
+        let tensors = &mut [Tensor::zeroing(&mut params, &mut grads)];
+        match optimizer.step_with(tensors, &pipeline).unwrap_err() {
+            Error::Hyperparameter { name, .. } => assert_eq!(name, expected, "{pipeline:?}"),
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((params, grads, optimizer.steps()), ([1.0, 2.0], [1.0; 2], 0));
+}
+
+#[test]
+fn tensors_of_other_lengths_are_refused_and_nothing_is_written() {
+    let mut optimizer = Optimizer::new(descent(), 5).unwrap();
+    let (mut a, mut b) = ([1.0; 3], [2.0; 2]);
+    let wrong = optimizer.step_with(
+        &mut [Tensor::new(&mut a, &[1.0; 3]), Tensor::new(&mut b, &[1.0; 3])],
+        &Pipeline::default(),
+    );
+    assert_eq!(wrong, Err(Error::Tensor { index: 1, params: 2, grads: 3 }));
+    assert_eq!(wrong.unwrap_err().to_string(), "tensor 1 has 2 parameters, but 3 gradients");
+    let few = optimizer.step_with(&mut [Tensor::new(&mut a, &[1.0; 3])], &Pipeline::default());
+    assert_eq!(few, Err(Error::Length { what: "params", expected: 5, found: 3 }));
+    assert_eq!(
+        optimizer.step_with(&mut [], &Pipeline::default()),
+        Err(Error::Length { what: "params", expected: 5, found: 0 })
+    );
+    assert_eq!((a, b, optimizer.steps()), ([1.0; 3], [2.0; 2], 0));
+}
+
+#[test]
+fn empty_tensors_do_no_harm() {
+    let mut optimizer = Optimizer::new(descent(), 3).unwrap();
+    let (mut a, mut b) = ([1.0; 1], [2.0; 2]);
+    let tensors = &mut [
+        Tensor::default(),
+        Tensor::new(&mut a, &[0.5]),
+        Tensor::default(),
+        Tensor::default(),
+        Tensor::new(&mut b, &[1.0; 2]),
+        Tensor::default(),
+    ];
+    optimizer.step_with(tensors, &Pipeline::default()).unwrap();
+    assert_eq!((a, b), ([0.5], [1.0; 2]));
+}
+
+#[test]
+fn a_norm_in_plain_loops() {
+    let rng = &mut fastrand::Rng::with_seed(1);
+    for len in [0, 1, 15, 16, 17, 1000, 16_384, 16_385, 70_000] {
+        let grads = hostile(rng, len);
+        let squares: Vec<f64> = grads.iter().map(|&g| f64::from(g) * f64::from(g)).collect();
+        let expected = reference::sum(&squares).sqrt();
+        let mut optimizer = Optimizer::new(descent(), len).unwrap();
+        let mut params = vec![0.0; len];
+        let pipeline = Pipeline { max_norm: Some(f64::INFINITY), ..Pipeline::default() };
+        let report = optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &pipeline).unwrap();
+        let found = report.grads.unwrap().norm;
+        assert!(found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(), "{len}");
+    }
+}
