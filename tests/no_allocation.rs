@@ -1,6 +1,6 @@
 //! A step allocates nothing.
 
-use lanestep::{AnyRule, Level, Optimizer, Parallelism};
+use lanestep::{AnyRule, Level, NonFinite, Optimizer, Parallelism, Pipeline, Tensor, axpy};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -51,6 +51,7 @@ fn serial(rule: AnyRule, level: Level) {
         for _ in 0..100 {
             optimizer.step(&mut params, &grads).unwrap();
             optimizer.set_lr(0.01).unwrap();
+            whole_pipeline(&mut optimizer, &mut params, &grads);
         }
         assert!(optimizer.step(&mut params, &grads[1..]).is_err());
     });
@@ -66,7 +67,24 @@ fn parallel(rule: AnyRule, level: Level) {
     let counted = allocations(|| {
         for _ in 0..100 {
             optimizer.step(&mut params, &grads).unwrap();
+            whole_pipeline(&mut optimizer, &mut params, &grads);
+            axpy(0.5, &grads, &mut params).unwrap();
         }
     });
     assert_eq!(counted, 0, "{rule:?} {level}");
+}
+
+fn whole_pipeline(optimizer: &mut Optimizer<AnyRule>, params: &mut [f32], grads: &[f32]) {
+    let pipeline = Pipeline {
+        scale: 0.5,
+        max_norm: Some(1.0),
+        clip_value: Some(0.5),
+        non_finite: NonFinite::Skip,
+        clamp_params: Some((-2.0, 2.0)),
+        measure_update: true,
+    };
+    let (params, more_params) = params.split_at_mut(300);
+    let (grads, more_grads) = grads.split_at(300);
+    let tensors = &mut [Tensor::new(params, grads), Tensor::new(more_params, more_grads)];
+    optimizer.step_with(tensors, &pipeline).unwrap();
 }

@@ -20,4 +20,6 @@ mod piped;
 mod pipeline;
 mod random;
 mod subnormal;
+mod sums;
+mod watchers;
 mod witness;

@@ -1,0 +1,114 @@
+//! The small values beside a training loop: loss scale, health, stopping.
+
+use lanestep::{Error, Gradients, Health, LossScaler, Report, Stopping, Update};
+
+fn report(norm: f64, non_finite: u64) -> Report {
+    let first_non_finite = (non_finite > 0).then_some(0);
+    Report {
+        grads: Some(Gradients { norm, max_abs: norm, non_finite, first_non_finite }),
+        clip_factor: 1.0,
+        skipped: non_finite > 0,
+        update: None,
+    }
+}
+
+/// The numbers of `torch.amp.GradScaler`'s defaults: 65536, doubled after 2000 clean steps in a row, halved at once.
+#[test]
+fn the_loss_scale_moves_as_pytorchs() {
+    let mut scaler = LossScaler::default();
+    let mut after = |clean: u32, overflows: u32| {
+        (0..clean).for_each(|_| scaler.update(&report(1.0, 0)));
+        (0..overflows).for_each(|_| scaler.update(&report(f64::NAN, 3)));
+        (scaler.scale, scaler.clean_steps)
+    };
+    assert_eq!(after(0, 1), (32768.0, 0));
+    assert_eq!(after(1999, 0), (32768.0, 1999));
+    assert_eq!(after(1, 0), (65536.0, 0));
+    assert_eq!(after(4000, 0), (262_144.0, 0));
+    assert_eq!(after(1999, 1), (131_072.0, 0));
+    assert_eq!(after(1, 16), (2.0, 0));
+    assert_eq!((LossScaler { scale: 4.0, ..scaler }).unscale(), 0.25);
+}
+
+#[test]
+fn the_loss_scale_stays_a_number() {
+    let mut scaler = LossScaler { growth_interval: 1, ..LossScaler::default() };
+    (0..2000).for_each(|_| scaler.update(&report(1.0, 0)));
+    assert_eq!(scaler.scale, 2_f64.powi(127), "the last power of two that is finite in f32");
+    (0..5000).for_each(|_| scaler.update(&report(1.0, 1)));
+    assert!(scaler.scale > 0.0);
+    let good = LossScaler::default();
+    assert_eq!(good.check(), Ok(()));
+    for (expected, bad) in [
+        ("scale", LossScaler { scale: 0.0, ..good }),
+        ("scale", LossScaler { scale: f64::NAN, ..good }),
+        ("growth_factor", LossScaler { growth_factor: 1.0, ..good }),
+        ("growth_factor", LossScaler { growth_factor: f64::INFINITY, ..good }),
+        ("backoff_factor", LossScaler { backoff_factor: 1.0, ..good }),
+        ("backoff_factor", LossScaler { backoff_factor: 0.0, ..good }),
+        ("growth_interval", LossScaler { growth_interval: 0, ..good }),
+    ] {
+        assert!(
+            matches!(bad.check(), Err(Error::Hyperparameter { name, .. }) if name == expected),
+            "{bad:?}"
+        );
+    }
+}
+
+#[test]
+fn stopping_waits_for_progress_of_more_than_the_tolerance() {
+    let when = |mut stopping: Stopping, values: &[f64]| values.iter().position(|&x| stopping.observe(x));
+    let stopping = Stopping { patience: 2, tolerance: 0.1, ..Stopping::default() };
+    assert_eq!(when(stopping, &[1.0, 0.95, 0.8, 0.75, 0.72, 0.1]), Some(4));
+    assert_eq!(when(stopping, &[1.0, 0.8, 0.8, 0.6, 0.6, 0.4]), None);
+    assert_eq!(when(stopping, &[f64::NAN, f64::NAN]), Some(1));
+    assert_eq!(when(stopping, &[f64::NAN, 3.0, f64::NAN, 2.0]), None);
+    assert_eq!(when(Stopping { goal: 0.5, ..stopping }, &[1.0, 0.6, 0.5]), Some(2));
+    assert_eq!(when(Stopping { patience: 1, tolerance: 0.0, ..stopping }, &[1.0, 1.0]), Some(1));
+    for (expected, bad) in [
+        ("tolerance", Stopping { tolerance: -1.0, ..stopping }),
+        ("tolerance", Stopping { tolerance: f64::NAN, ..stopping }),
+        ("goal", Stopping { goal: f64::NAN, ..stopping }),
+    ] {
+        assert!(
+            matches!(bad.check(), Err(Error::Hyperparameter { name, .. }) if name == expected),
+            "{bad:?}"
+        );
+    }
+}
+
+#[test]
+fn health_is_gathered_from_reports_alone() {
+    let mut health = Health { decay: 0.5, ..Health::default() };
+    assert!(!health.vanishing() && !health.exploding());
+    for norm in [4.0, 2.0, 1.0] {
+        health.record(&report(norm, 0));
+    }
+    // The mean of 4 and 2, and from there on half of the old and half of the new.
+    assert_eq!((health.norm, health.last_norm, health.averaged), (Some(2.0), Some(1.0), (3, 0)));
+    assert_eq!((health.min_norm, health.max_norm, health.max_abs), (1.0, 4.0, 4.0));
+    health.record(&report(f64::NAN, 7));
+    assert!(health.exploding());
+    assert_eq!((health.norm, health.non_finite, health.skipped, health.steps), (Some(2.0), 7, 1, 4));
+    health.record(&Report { clip_factor: 0.1, ..report(2e3, 0) });
+    assert!(health.exploding() && !health.vanishing());
+    assert_eq!(health.clipped, 1);
+    (0..50).for_each(|_| health.record(&report(1e-9, 0)));
+    assert!(!health.exploding() && health.vanishing());
+    let update = Some(Update { norm: 0.5, params_norm: 2.0 });
+    health.record(&Report { grads: None, update, ..report(0.0, 0) });
+    assert_eq!((health.update_ratio, health.averaged.1), (Some(0.25), 1));
+    let nowhere = Some(Update { norm: 0.0, params_norm: 0.0 });
+    health.record(&Report { grads: None, update: nowhere, ..report(0.0, 0) });
+    assert_eq!((health.update_ratio, health.steps), (Some(0.25), 57));
+    for (expected, bad) in [
+        ("decay", Health { decay: 1.0, ..health }),
+        ("vanishing_below", Health { vanishing_below: f64::NAN, ..health }),
+        ("exploding_above", Health { exploding_above: -1.0, ..health }),
+    ] {
+        assert!(
+            matches!(bad.check(), Err(Error::Hyperparameter { name, .. }) if name == expected),
+            "{bad:?}"
+        );
+    }
+}
