@@ -12,6 +12,7 @@ mod optimizer;
 pub mod reference;
 pub mod rule;
 mod scaler;
+pub mod schedule;
 mod stopping;
 
 pub use accumulate::axpy;
@@ -24,4 +25,5 @@ pub use lane::Lane;
 pub use optimizer::{Gradients, Group, Layout, NonFinite, Optimizer, Pipeline, Report, Update};
 pub use rule::{Adam, AdamW, AnyRule, RmsProp, Rule, Sgd};
 pub use scaler::LossScaler;
+pub use schedule::{ReduceOnPlateau, Schedule};
 pub use stopping::Stopping;

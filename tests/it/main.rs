@@ -19,6 +19,7 @@ mod own_rule;
 mod piped;
 mod pipeline;
 mod random;
+mod schedule;
 mod subnormal;
 mod sums;
 mod watchers;
