@@ -28,6 +28,7 @@ use crate::{Error, Formula, Lane};
 /// # Errors
 /// [`Error::Length`] if the slices are not of one length, [`Error::Hyperparameter`] if `a` is not finite as `f32`.
 /// Nothing has been written then.
+#[allow(clippy::float_cmp, reason = "exactly 1 needs no multiplication")]
 pub fn axpy(a: f64, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
     range::check("a", a, (a as f32).is_finite(), "finite")?;
     if x.len() != y.len() {

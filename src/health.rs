@@ -91,7 +91,7 @@ impl Health {
     pub fn record(&mut self, report: &Report) {
         self.steps += 1;
         self.skipped += u64::from(report.skipped);
-        self.clipped += u64::from(report.clip_factor != 1.0);
+        self.clipped += u64::from(report.clipped());
         if let Some(grads) = report.grads {
             self.non_finite = self.non_finite.saturating_add(grads.non_finite);
             self.last_norm = Some(grads.norm);

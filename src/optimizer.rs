@@ -56,7 +56,7 @@ impl<R: Rule> Optimizer<R> {
     /// not take the state that it names, [`Error::Name`] if it names a slot twice, [`Error::Memory`] if there is no
     /// room for the state.
     pub fn new(rule: R, len: usize) -> Result<Self, Error> {
-        let member = Member::new(Group::new(rule, [0..len]))?;
+        let member = Member::new(Group::new(rule, 0..len))?;
         Self::from_members(vec![member], vec![(len, 0)], len)
     }
 
@@ -143,8 +143,9 @@ impl<R: Rule> Optimizer<R> {
         let mut plan = Step { members: &self.members, runs: &self.runs, pipeline, clip_factor: 1.0 };
         let mut grads = None;
         if pipeline.measures() {
-            let found = engine::measure(level, parallelism, tensors, &plan, pipeline.limit());
-            let found = pipeline.gradients(found);
+            let found =
+                engine::measure(level, parallelism, tensors, &|start| plan.run(start), pipeline.limit());
+            let found = Gradients::scaled(found, pipeline.scale);
             if let Some(first) = found.first_non_finite {
                 match pipeline.non_finite {
                     NonFinite::Propagate => {}
@@ -192,6 +193,7 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// The learning rate of the first group, without its [`lr_scale`](Group::lr_scale).
+    #[must_use]
     pub fn lr(&self) -> f64 {
         self.rule().shared().lr
     }
@@ -228,6 +230,7 @@ impl<R: Rule> Optimizer<R> {
 
     /// The state of the name, one number for each parameter, zero in groups whose rule has no such slot; `None` if no
     /// group's rule has it.
+    #[must_use]
     pub fn state(&self, name: &str) -> Option<&[f32]> {
         self.state.iter().find(|slot| slot.name == name).map(Slot::numbers)
     }
@@ -235,42 +238,50 @@ impl<R: Rule> Optimizer<R> {
 
 impl<R> Optimizer<R> {
     /// How many steps have been taken. Skipped steps are not among them.
+    #[must_use]
     pub const fn steps(&self) -> u64 {
         self.steps
     }
 
     /// The groups, in the order in which they were given; one, if there were none.
+    #[must_use]
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group<R>> {
         self.members.iter().map(|member| &member.group)
     }
 
     /// How many steps a group has taken, which its rule counts from: not those while it was frozen, nor those before a
     /// [rule](Self::set_rule) that has nothing in common with the one before.
+    #[must_use]
     pub fn group_steps(&self, group: usize) -> Option<u64> {
         self.members.get(group).map(|member| member.steps)
     }
 
     /// The rule, or that of the first group.
+    #[must_use]
     pub fn rule(&self) -> &R {
         &self.members[0].group.rule
     }
 
     /// How many parameters the optimizer was made for.
+    #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
     /// Whether it was made for none.
+    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The vectors it computes with.
+    #[must_use]
     pub const fn level(&self) -> Level {
         self.level
     }
 
     /// Whether it computes over rayon.
+    #[must_use]
     pub const fn parallelism(&self) -> Parallelism {
         self.parallelism
     }

@@ -1,7 +1,7 @@
 //! Sums over many elements, the same to the bit whatever the vectors, the threads, and the cut into tensors.
 
 use super::tree::{Part, tree};
-use super::{Level, Parallelism, Plan, Tensor};
+use super::{Level, Parallelism, Run, Tensor};
 use core::mem::take;
 
 /// How many elements are added up in lanes before the partial sums are joined pair by pair.
@@ -20,17 +20,17 @@ pub(crate) struct Magnitude {
     pub(crate) first_non_finite: Option<usize>,
 }
 
-/// Reads the gradients that are not frozen. What is larger than `limit` counts as not finite.
+/// Reads the gradients that `run` finds not frozen. What is larger than `limit` counts as not finite.
 pub(crate) fn measure(
     level: Level,
     parallelism: Parallelism,
     tensors: &mut [Tensor<'_>],
-    plan: &impl Plan,
+    run: &(impl Fn(usize) -> Run + Sync),
     limit: f32,
 ) -> Magnitude {
     let leaf = |part: &mut Part<'_, '_, 0>| {
         let mut gradients = Gradients::new(limit);
-        part.each_run(plan, |group, part| {
+        part.each_run(run, |group, part| {
             if group.is_some() {
                 let mut start = part.start;
                 take(&mut part.span).for_each(|tensor| {

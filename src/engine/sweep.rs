@@ -28,7 +28,7 @@ pub(crate) fn sweep(
     let leaf = if measured { LEAF } else { parallelism.grain() };
     let visit = |part: &mut Part<'_, '_, SLOTS>| {
         let mut changes = measured.then(Changes::new);
-        part.each_run(plan, |group, part| match group {
+        part.each_run(&|start| plan.run(start), |group, part| match group {
             Some(group) => {
                 let slots = plan.slots(group);
                 plan.at(group, Update { level, part, slots, changes: changes.as_mut() });

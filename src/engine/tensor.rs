@@ -46,6 +46,11 @@ impl<'a> Tensor<'a> {
         (self.params.len(), self.grads().len())
     }
 
+    /// Gradients that are only to be measured have no parameters.
+    pub(super) fn len(&self) -> usize {
+        self.grads().len()
+    }
+
     pub(super) fn grads(&self) -> &[f32] {
         match &self.grads {
             Grads::Keep(grads) => grads,
@@ -77,7 +82,7 @@ impl<'a> Tensor<'a> {
     }
 
     pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
-        let (params, params_right) = self.params.split_at_mut(mid);
+        let (params, params_right) = self.params.split_at_mut_checked(mid).unwrap_or_default();
         let (grads, grads_right) = match self.grads {
             Grads::Keep(grads) => {
                 let (left, right) = grads.split_at(mid);
@@ -117,14 +122,14 @@ impl<'a, 'b> Span<'a, 'b> {
     /// Walks over the whole tensors, but not their elements.
     pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
         let Self { first, whole, last } = self;
-        let mut before = first.params.len();
+        let mut before = first.len();
         if mid <= before {
             let (first, right) = first.split_at(mid);
             return (Self { first, ..Self::default() }, Self { first: right, whole, last });
         }
         let holds_mid = |tensor: &Tensor<'_>| {
-            let holds = mid < before + tensor.params.len();
-            before += if holds { 0 } else { tensor.params.len() };
+            let holds = mid < before + tensor.len();
+            before += if holds { 0 } else { tensor.len() };
             holds
         };
         let left = whole.iter().position(holds_mid).unwrap_or(whole.len());
@@ -148,7 +153,7 @@ impl<'a> Iterator for Span<'a, '_> {
 
     #[inline]
     fn next(&mut self) -> Option<Tensor<'a>> {
-        let some = |tensor: &Tensor<'_>| !tensor.params.is_empty();
+        let some = |tensor: &Tensor<'_>| tensor.len() > 0;
         if some(&self.first) {
             return Some(take(&mut self.first));
         }

@@ -2,7 +2,7 @@
 
 use core::mem::take;
 
-use super::{Parallelism, Plan, Run, Tensor, tensor::Span};
+use super::{Parallelism, Run, Tensor, tensor::Span};
 
 /// Consecutive elements of a call: parameters with gradients, and `N` numbers for each that the optimizer keeps.
 pub(super) struct Part<'a, 'b, const N: usize> {
@@ -15,15 +15,19 @@ pub(super) struct Part<'a, 'b, const N: usize> {
 
 impl<'a, 'b, const N: usize> Part<'a, 'b, N> {
     pub(super) fn new(tensors: &'a mut [Tensor<'b>], state: [&'a mut [f32]; N]) -> Self {
-        let len = tensors.iter().map(|tensor| tensor.params.len()).sum();
+        let len = tensors.iter().map(Tensor::len).sum();
         Self { start: 0, len, span: Span::new(tensors), state }
     }
 
-    /// Visits the parts that have one formula each.
+    /// Visits the parts that belong to one group each.
     #[inline(always)]
-    pub(super) fn each_run(&mut self, plan: &impl Plan, mut visit: impl FnMut(Option<usize>, &mut Self)) {
+    pub(super) fn each_run(
+        &mut self,
+        run: &impl Fn(usize) -> Run,
+        mut visit: impl FnMut(Option<usize>, &mut Self),
+    ) {
         while self.len > 0 {
-            let Run { end, group } = plan.run(self.start);
+            let Run { end, group } = run(self.start);
             let len = end - self.start;
             if len >= self.len {
                 return visit(group, self);

@@ -11,9 +11,9 @@ use core::ops::Range;
 /// use lanestep::{AdamW, AnyRule, Group, Optimizer, Sgd};
 /// let mut optimizer = Optimizer::with_groups(
 ///     [
-///         Group::new(AnyRule::from(AdamW::default()), [0..600, 700..1300]),
-///         Group::new(AdamW { weight_decay: 0.0, ..AdamW::default() }.into(), [600..700, 1300..1400]),
-///         Group { lr_scale: 0.1, ..Group::new(Sgd::default().into(), [1400..2000]) },
+///         Group::over(AnyRule::from(AdamW::default()), [0..600, 700..1300]),
+///         Group::over(AdamW { weight_decay: 0.0, ..AdamW::default() }.into(), [600..700, 1300..1400]),
+///         Group { lr_scale: 0.1, ..Group::new(Sgd::default().into(), 1400..2000) },
 ///     ],
 ///     2000,
 /// )?;
@@ -33,8 +33,13 @@ pub struct Group<R> {
 }
 
 impl<R> Group<R> {
-    /// A group that learns at its rule's own rate.
-    pub fn new(rule: R, ranges: impl IntoIterator<Item = Range<usize>>) -> Self {
+    /// The parameters of one range, at their rule's own learning rate.
+    pub fn new(rule: R, range: Range<usize>) -> Self {
+        Self::over(rule, core::iter::once(range))
+    }
+
+    /// The parameters of many ranges, at their rule's own learning rate.
+    pub fn over(rule: R, ranges: impl IntoIterator<Item = Range<usize>>) -> Self {
         Self { rule, ranges: ranges.into_iter().collect(), lr_scale: 1.0, frozen: false }
     }
 }
@@ -60,11 +65,10 @@ impl<R: Rule> Member<R> {
         if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             return Err(Error::Name { what: "state slots", name: (*name).to_owned() });
         }
+        let lr = group.rule.shared().lr;
         let mut member = Self { rule: group.rule.clone(), group, steps: 0, slots: vec![] };
+        (_, member.rule) = member.at_lr(lr)?;
         member.expect_slots()?;
-        if member.group.lr_scale != 1.0 {
-            (_, member.rule) = member.at_lr(member.group.rule.shared().lr)?;
-        }
         Ok(member)
     }
 
@@ -74,10 +78,8 @@ impl<R: Rule> Member<R> {
         rule.set_lr(lr);
         rule.check()?;
         let mut scaled = rule.clone();
-        if self.group.lr_scale != 1.0 {
-            scaled.set_lr(lr * self.group.lr_scale);
-            scaled.check()?;
-        }
+        scaled.set_lr(lr * self.group.lr_scale);
+        scaled.check()?;
         Ok((rule, scaled))
     }
 

@@ -13,8 +13,8 @@ use core::ops::Range;
 /// let adamw = AdamW::default();
 /// let optimizer = Optimizer::with_groups(
 ///     [
-///         Group::new(adamw, layout.select(decays)),
-///         Group::new(AdamW { weight_decay: 0.0, ..adamw }, layout.select(|name| !decays(name))),
+///         Group::over(adamw, layout.select(decays)),
+///         Group::over(AdamW { weight_decay: 0.0, ..adamw }, layout.select(|name| !decays(name))),
 ///     ],
 ///     layout.len(),
 /// )?;

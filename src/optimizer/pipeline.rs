@@ -1,8 +1,9 @@
 //! What is done to gradients on their way into the step, and what is found there.
 
+use crate::Error;
+use crate::engine::{self, Level, Magnitude, Parallelism, Run, Tensor};
 use crate::formula::{Condition, Factor};
 use crate::rule::{Shared, range};
-use crate::{Error, engine};
 
 /// What is done to the gradients of a step on their way in. They are not modified themselves.
 ///
@@ -115,6 +116,15 @@ pub struct Update {
     pub params_norm: f64,
 }
 
+impl Report {
+    /// Whether the gradients were clipped by their norm.
+    #[must_use]
+    #[allow(clippy::float_cmp, reason = "exactly 1 changes nothing")]
+    pub fn clipped(&self) -> bool {
+        self.clip_factor != 1.0
+    }
+}
+
 impl Update {
     /// How far the parameters have moved, in parts of their own size: around 1e-3 in a training that goes well. NaN if
     /// nothing has moved nowhere.
@@ -160,15 +170,6 @@ impl Pipeline {
         limit
     }
 
-    pub(super) fn gradients(&self, found: engine::Magnitude) -> Gradients {
-        Gradients {
-            norm: found.squares.sqrt() * self.scale,
-            max_abs: f64::from(found.max_abs) * self.scale,
-            non_finite: found.non_finite,
-            first_non_finite: found.first_non_finite,
-        }
-    }
-
     pub(super) fn clip_factor(&self, norm: f64) -> f64 {
         match self.max_norm {
             Some(max_norm) if max_norm.is_finite() => {
@@ -181,6 +182,7 @@ impl Pipeline {
 
     /// What this and a rule's own options come to. `None` if gradients and parameters stay as they are.
     #[inline]
+    #[allow(clippy::float_cmp, reason = "exactly 1 changes nothing")]
     pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition<()>> {
         let scale = self.scale * clip_factor * if shared.maximize { -1.0 } else { 1.0 };
         let clips = [self.clip_value, shared.clip_value];
@@ -198,6 +200,30 @@ impl Pipeline {
             params,
             then: (),
         })
+    }
+}
+
+impl Gradients {
+    /// Measures gradients without a step: at the best level of this CPU, over the current rayon pool if feature `rayon`
+    /// is on.
+    ///
+    /// ```
+    /// assert_eq!(lanestep::Gradients::of(&[3.0, -4.0]).norm, 5.0);
+    /// ```
+    #[must_use]
+    pub fn of(grads: &[f32]) -> Self {
+        let tensors = &mut [Tensor::new(&mut [], grads)];
+        let run = |_| Run { end: usize::MAX, group: Some(0) };
+        Self::scaled(engine::measure(Level::best(), Parallelism::default(), tensors, &run, f32::MAX), 1.0)
+    }
+
+    pub(super) fn scaled(found: Magnitude, scale: f64) -> Self {
+        Self {
+            norm: found.squares.sqrt() * scale,
+            max_abs: f64::from(found.max_abs) * scale,
+            non_finite: found.non_finite,
+            first_non_finite: found.first_non_finite,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl<R: Rule> Optimizer<R> {
         for (name, &slot) in new.rule.slots().iter().zip(&new.slots) {
             let same = |of: &&str| meaning(of) == meaning(name);
             let from = old.rule.slots().iter().position(|of| of == name);
-            let from = from.or_else(|| old.rule.slots().iter().position(|of| same(of)));
+            let from = from.or_else(|| old.rule.slots().iter().position(same));
             if from.is_some() {
                 new.steps = old.steps;
             }

@@ -2,36 +2,38 @@
 
 use crate::cases::{Run, assert_bits, ordinary};
 use lanestep::{Adam, AdamW, AnyRule, Error, Group, Layout, Optimizer, RmsProp, Rule, Sgd};
+use std::ops::Range;
 
-fn group(ranges: &[std::ops::Range<usize>]) -> Group<AnyRule> {
-    Group::new(AdamW::default().into(), ranges.iter().cloned())
+fn group(range: Range<usize>) -> Group<AnyRule> {
+    Group::new(AdamW::default().into(), range)
+}
+
+fn group_over(ranges: &[Range<usize>]) -> Group<AnyRule> {
+    Group::over(AdamW::default().into(), ranges.iter().cloned())
 }
 
 #[test]
 #[allow(clippy::reversed_empty_ranges, reason = "that is what is to be refused")]
 fn groups_hold_every_parameter_once() {
     let cases = [
-        (vec![group(&[0..4]), group(&[6..10])], Error::Gap { start: 4, end: 6 }),
-        (vec![group(&[1..10])], Error::Gap { start: 0, end: 1 }),
-        (vec![group(&[0..9])], Error::Gap { start: 9, end: 10 }),
+        (vec![group(0..4), group(6..10)], Error::Gap { start: 4, end: 6 }),
+        (vec![group(1..10)], Error::Gap { start: 0, end: 1 }),
+        (vec![group(0..9)], Error::Gap { start: 9, end: 10 }),
         (vec![], Error::Gap { start: 0, end: 10 }),
-        (vec![group(&[0..6]), group(&[4..10])], Error::Overlap { groups: (0, 1), start: 4, end: 6 }),
-        (vec![group(&[4..10]), group(&[0..10])], Error::Overlap { groups: (1, 0), start: 4, end: 10 }),
-        (vec![group(&[0..10, 3..5])], Error::Overlap { groups: (0, 0), start: 3, end: 5 }),
-        (vec![group(&[0..11])], Error::OutOfRange { group: 0, start: 0, end: 11, len: 10 }),
-        (
-            vec![group(&[0..10]), group(&[12..13])],
-            Error::OutOfRange { group: 1, start: 12, end: 13, len: 10 },
-        ),
-        (vec![group(&[0..10]), group(&[])], Error::EmptyGroup { group: 1 }),
-        (vec![group(&[0..10, 5..5])], Error::EmptyGroup { group: 0 }),
-        (vec![group(&[0..10, 7..5])], Error::EmptyGroup { group: 0 }),
-        (vec![group(&[0..10]), group(&[usize::MAX..usize::MAX])], Error::EmptyGroup { group: 1 }),
+        (vec![group(0..6), group(4..10)], Error::Overlap { groups: (0, 1), start: 4, end: 6 }),
+        (vec![group(4..10), group(0..10)], Error::Overlap { groups: (1, 0), start: 4, end: 10 }),
+        (vec![group_over(&[0..10, 3..5])], Error::Overlap { groups: (0, 0), start: 3, end: 5 }),
+        (vec![group(0..11)], Error::OutOfRange { group: 0, start: 0, end: 11, len: 10 }),
+        (vec![group(0..10), group(12..13)], Error::OutOfRange { group: 1, start: 12, end: 13, len: 10 }),
+        (vec![group(0..10), group_over(&[])], Error::EmptyGroup { group: 1 }),
+        (vec![group_over(&[0..10, 5..5])], Error::EmptyGroup { group: 0 }),
+        (vec![group_over(&[0..10, 7..5])], Error::EmptyGroup { group: 0 }),
+        (vec![group(0..10), group(usize::MAX..usize::MAX)], Error::EmptyGroup { group: 1 }),
     ];
     for (groups, expected) in cases {
         assert_eq!(Optimizer::with_groups(groups, 10).unwrap_err(), expected);
     }
-    assert!(Optimizer::with_groups([group(&[5..10, 0..2]), group(&[2..5])], 10).is_ok());
+    assert!(Optimizer::with_groups([group_over(&[5..10, 0..2]), group(2..5)], 10).is_ok());
 }
 
 #[test]
@@ -57,12 +59,12 @@ fn errors_of_groups_read_well() {
 
 #[test]
 fn a_bad_rule_in_any_group_is_refused() {
-    let bad = Group::new(AdamW { lr: -1.0, ..AdamW::default() }.into(), [5..10]);
-    let error = Optimizer::with_groups([group(&[0..5]), bad], 10).unwrap_err();
+    let bad = Group::new(AdamW { lr: -1.0, ..AdamW::default() }.into(), 5..10);
+    let error = Optimizer::with_groups([group(0..5), bad], 10).unwrap_err();
     assert!(matches!(error, Error::Hyperparameter { name: "lr", .. }));
     for lr_scale in [-1.0, f64::NAN, f64::INFINITY, 1e38] {
         let rule = AdamW { lr: 1e30, ..AdamW::default() };
-        let error = Optimizer::with_groups([Group { lr_scale, ..Group::new(rule, [0..10]) }], 10);
+        let error = Optimizer::with_groups([Group { lr_scale, ..Group::new(rule, 0..10) }], 10);
         assert!(matches!(error.unwrap_err(), Error::Hyperparameter { name: "lr_scale" | "lr", .. }));
     }
 }
@@ -72,7 +74,7 @@ fn a_bad_rule_in_any_group_is_refused() {
 fn groups_do_not_know_of_each_other() {
     let rules = AnyRule::all();
     let len = 37 * rules.len();
-    let groups = rules.iter().enumerate().map(|(i, rule)| Group::new(*rule, [37 * i..37 * i + 37]));
+    let groups = rules.iter().enumerate().map(|(i, rule)| Group::new(*rule, 37 * i..37 * i + 37));
     let mut optimizer = Optimizer::with_groups(groups, len).unwrap();
     let runs: Vec<_> =
         rules.iter().zip(0..).map(|(rule, seed)| Run::new(*rule, 37, 5, seed, ordinary)).collect();
@@ -93,8 +95,8 @@ fn groups_do_not_know_of_each_other() {
 
 #[test]
 fn a_groups_learning_rate_is_its_rules_times_its_scale() {
-    let slow = Group { lr_scale: 0.5, ..Group::new(Sgd { lr: 1.0, ..Sgd::default() }, [1..2]) };
-    let groups = [Group::new(Sgd { lr: 0.25, ..Sgd::default() }, [0..1]), slow];
+    let slow = Group { lr_scale: 0.5, ..Group::new(Sgd { lr: 1.0, ..Sgd::default() }, 1..2) };
+    let groups = [Group::new(Sgd { lr: 0.25, ..Sgd::default() }, 0..1), slow];
     let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();
     let mut params = [0.0; 2];
     optimizer.step(&mut params, &[1.0; 2]).unwrap();
@@ -110,8 +112,8 @@ fn a_groups_learning_rate_is_its_rules_times_its_scale() {
 /// One group allows a learning rate that another does not: neither has it then.
 #[test]
 fn a_learning_rate_is_set_everywhere_or_nowhere() {
-    let steep = Group { lr_scale: 1e30, ..Group::new(Sgd { lr: 1e-30, ..Sgd::default() }, [1..2]) };
-    let groups = [Group::new(Sgd { lr: 0.25, ..Sgd::default() }, [0..1]), steep];
+    let steep = Group { lr_scale: 1e30, ..Group::new(Sgd { lr: 1e-30, ..Sgd::default() }, 1..2) };
+    let groups = [Group::new(Sgd { lr: 0.25, ..Sgd::default() }, 0..1), steep];
     let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();
     assert!(matches!(optimizer.set_lr(1e30), Err(Error::Hyperparameter { name: "lr", .. })));
     assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [0.25, 1e-30]);
@@ -120,11 +122,9 @@ fn a_learning_rate_is_set_everywhere_or_nowhere() {
 #[test]
 fn a_frozen_group_is_left_alone_and_its_steps_are_not_counted() {
     let adam = Adam { lr: 0.5, ..Adam::default() };
-    let mut optimizer = Optimizer::with_groups(
-        [Group::new(adam, [0..1]), Group { frozen: true, ..Group::new(adam, [1..2]) }],
-        2,
-    )
-    .unwrap();
+    let mut optimizer =
+        Optimizer::with_groups([Group::new(adam, 0..1), Group { frozen: true, ..Group::new(adam, 1..2) }], 2)
+            .unwrap();
     let mut params = [0.0; 2];
     for _ in 0..3 {
         optimizer.step(&mut params, &[1.0, f32::NAN]).unwrap();
@@ -147,7 +147,7 @@ fn a_frozen_group_is_left_alone_and_its_steps_are_not_counted() {
 fn names_stand_for_ranges() {
     let layout = Layout::new([("a", 3), ("b", 0), ("c", 2)]).unwrap();
     assert_eq!((layout.range("c"), layout.range("b"), layout.range("d")), (Some(3..5), Some(3..3), None));
-    assert_eq!(layout.select(|name| name != "a"), [3..5]);
+    assert_eq!(layout.select(|name| name != "a").first(), Some(&(3..5)));
     assert_eq!((layout.len(), layout.is_empty(), layout.iter().count()), (5, false, 3));
     assert!(Layout::default().is_empty());
     let error = Layout::new([("a", 3), ("a", 1)]).unwrap_err();
@@ -174,9 +174,8 @@ fn switching_carries_over_what_means_the_same() {
         (Sgd { momentum: 0.5, ..momentum }.into(), &[("momentum_buffer", "momentum_buffer")]),
     ];
     let len = 40;
-    let still = Group::new(AnyRule::from(Adam { amsgrad: true, ..Adam::default() }), [20..len]);
-    let mut optimizer =
-        Optimizer::with_groups([Group::new(chain[0].0, [0..20]), still.clone()], len).unwrap();
+    let still = Group::new(AnyRule::from(Adam { amsgrad: true, ..Adam::default() }), 20..len);
+    let mut optimizer = Optimizer::with_groups([Group::new(chain[0].0, 0..20), still.clone()], len).unwrap();
     let mut params = ordinary(&mut fastrand::Rng::with_seed(0), len);
     let mut expected = params.clone();
     let mut alone = vec![vec![0.0; 20]; 3];

@@ -3,6 +3,7 @@
     clippy::disallowed_methods,
     reason = "banned for their bits, which an oracle with a tolerance can do without"
 )]
+#![allow(clippy::float_cmp, reason = "bits are what is promised")]
 #![allow(unreachable_pub, reason = "some modules are shared with the fuzz targets")]
 
 mod bare;

@@ -252,7 +252,7 @@ fn groups(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<Group<AnyRule>>> {
             }
         }
         let lr_scale = *u.choose(&[1.0, 0.1, 0.0, 2.0])?;
-        groups.push(Group { lr_scale, frozen: u.ratio(1, 4)?, ..Group::new(parse(map), ranges) });
+        groups.push(Group { lr_scale, frozen: u.ratio(1, 4)?, ..Group::over(parse(map), ranges) });
     }
     Ok(groups)
 }

@@ -105,10 +105,10 @@ fn reports_are_the_same_bits_however_the_call_is_made() {
         let (params, grads) = (ordinary(rng, len), ordinary(rng, len));
         let third = len / 3;
         let groups = [
-            Group { frozen: len % 2 == 0, ..Group::new(AnyRule::from(descent()), [third..len]) },
-            Group::new(AdamW::default().into(), [0..third]),
+            Group { frozen: len % 2 == 0, ..Group::new(AnyRule::from(descent()), third..len) },
+            Group::new(AdamW::default().into(), 0..third),
         ];
-        let groups = if len == 1 { vec![Group::new(descent().into(), [0..1])] } else { groups.to_vec() };
+        let groups = if len == 1 { vec![Group::new(descent().into(), 0..1)] } else { groups.to_vec() };
         let pipeline = Pipeline {
             max_norm: Some(1.0),
             measure_update: true,
@@ -170,7 +170,7 @@ fn a_gradient_that_is_not_finite_is_found_wherever_it_is() {
 fn a_skip_is_atomic_over_all_groups() {
     let rules = || AnyRule::all().into_iter().enumerate();
     let len = 100 * rules().count();
-    let groups = || rules().map(|(i, rule)| Group::new(rule, [100 * i..100 * i + 100]));
+    let groups = || rules().map(|(i, rule)| Group::new(rule, 100 * i..100 * i + 100));
     let mut optimizer = Optimizer::with_groups(groups(), len).unwrap();
     let mut params = vec![0.5; len];
     optimizer.step(&mut params, &vec![0.25; len]).unwrap();

@@ -1,0 +1,210 @@
+//! What scaling, clipping, skipping, zeroing, groups and many tensors cost beside the plain step.
+//!
+//! `cargo bench --bench pipeline` takes about three minutes and 5 GB; a filter such as `norm` or `tensors` less. Every
+//! row of a group works on the same data; what is claimed are ratios within one run. Bits are a matter of the tests;
+//! here, what a row returns is checked once before it is timed.
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use lanestep::{AdamW, Ema, Gradients, Group, NonFinite, Optimizer, Pipeline, Report, Tensor};
+use rayon::prelude::*;
+use std::hint::black_box;
+use std::time::Duration;
+
+const N: usize = 1 << 24;
+
+type Rows<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn rows<'a>(c: &'a mut Criterion, name: &str, bytes: usize) -> Rows<'a> {
+    let mut group = c.benchmark_group(name);
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4)).sample_size(20);
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group
+}
+
+/// What is set up is kept from sample to sample, and made only if the filter asks for it.
+fn row<T>(group: &mut Rows<'_>, name: &str, new: impl Fn() -> T, mut step: impl FnMut(&mut T)) {
+    let mut ready = None;
+    group.bench_function(name, |b| {
+        let ready = ready.get_or_insert_with(&new);
+        b.iter(|| step(ready));
+    });
+}
+
+fn numbers(n: usize) -> Vec<f32> {
+    let rng = &mut fastrand::Rng::with_seed(n as u64);
+    (0..n).map(|_| rng.f32() - 0.5).collect()
+}
+
+struct Flat {
+    optimizer: Optimizer<AdamW>,
+    params: Vec<f32>,
+    grads: Vec<f32>,
+}
+
+impl Flat {
+    fn new(n: usize) -> Self {
+        let optimizer = Optimizer::new(AdamW::default(), n).expect("memory");
+        let mut flat = Self { optimizer, params: numbers(n), grads: numbers(n) };
+        let before = flat.params[n - 1];
+        flat.plain();
+        assert_ne!(flat.params[n - 1], before);
+        flat
+    }
+
+    fn plain(&mut self) {
+        self.optimizer.step(&mut self.params, &self.grads).expect("right lengths");
+    }
+
+    fn with(&mut self, pipeline: &Pipeline) -> Report {
+        let tensors = &mut [Tensor::new(&mut self.params, &self.grads)];
+        self.optimizer.step_with(tensors, pipeline).expect("finite gradients")
+    }
+
+    fn zeroing(&mut self) {
+        let tensors = &mut [Tensor::zeroing(&mut self.params, &mut self.grads)];
+        self.optimizer.step_with(tensors, &Pipeline::default()).expect("right lengths");
+    }
+}
+
+fn pipeline(c: &mut Criterion) {
+    let mut group = rows(c, "pipeline/AdamW/2^24", N * 28);
+    let none = Pipeline::default();
+    let clip = Pipeline { max_norm: Some(1.0), ..none };
+    let clamp = Pipeline { scale: 0.5, clip_value: Some(0.1), ..none };
+    let skip = Pipeline { non_finite: NonFinite::Skip, ..none };
+    let measured = Pipeline { measure_update: true, ..none };
+    let all = Pipeline { max_norm: Some(1.0), non_finite: NonFinite::Skip, measure_update: true, ..clamp };
+    let new = || Flat::new(N);
+    row(&mut group, "plain", new, Flat::plain);
+    row(&mut group, "scale+clamp", new, |flat| drop(black_box(flat.with(&clamp))));
+    row(&mut group, "clamp-params", new, |flat| {
+        flat.with(&Pipeline { clamp_params: Some((-1.0, 1.0)), ..none });
+    });
+    row(&mut group, "norm-clip", new, |flat| assert!(flat.with(&clip).clip_factor < 1.0));
+    row(&mut group, "skip-non-finite", new, |flat| assert!(!flat.with(&skip).skipped));
+    row(&mut group, "measure-update", new, |flat| assert!(flat.with(&measured).update.is_some()));
+    row(&mut group, "all-of-these", new, |flat| assert!(flat.with(&all).update.is_some()));
+    row(&mut group, "zeroing", new, Flat::zeroing);
+    row(&mut group, "plain-then-fill", new, |flat| {
+        flat.plain();
+        flat.grads.fill(0.0);
+    });
+    // What trainers do today: read the norm, write the gradients back, step.
+    row(&mut group, "norm-clip-by-passes", new, |flat| {
+        let norm = Gradients::of(&flat.grads).norm;
+        let factor = (1.0 / (norm + 1e-6)).min(1.0) as f32;
+        flat.grads.iter_mut().for_each(|g| *g *= factor);
+        flat.plain();
+    });
+    let new = || (Flat::new(N), Ema::new(&numbers(N), 0.999).expect("memory"));
+    row(&mut group, "plain-then-ema", new, |(flat, ema)| {
+        flat.plain();
+        ema.update(&flat.params).expect("right lengths");
+    });
+}
+
+/// Sums in as many lanes as it takes to wait for nothing but memory.
+fn read(numbers: &[f32]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f")]
+        fn avx512(numbers: &[f32]) -> u32 {
+            read_lanes(numbers)
+        }
+        #[target_feature(enable = "avx2")]
+        fn avx2(numbers: &[f32]) -> u32 {
+            read_lanes(numbers)
+        }
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the feature has just been detected.
+            return unsafe { avx512(numbers) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the feature has just been detected.
+            return unsafe { avx2(numbers) };
+        }
+    }
+    read_lanes(numbers)
+}
+
+#[inline(always)]
+fn read_lanes(numbers: &[f32]) -> u32 {
+    let mut lanes = [0_u32; 64];
+    for tile in numbers.as_chunks::<64>().0 {
+        for k in 0..64 {
+            lanes[k] ^= tile[k].to_bits();
+        }
+    }
+    lanes.iter().fold(0, |all, lane| all ^ lane)
+}
+
+/// Reading the gradients and nothing else, on one thread and with one part for each.
+fn norm(c: &mut Criterion) {
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    for (name, n) in [("norm/2^14", 1 << 14), ("norm/2^24", N)] {
+        let mut group = rows(c, name, n * 4);
+        let new = || numbers(n);
+        let measure = |grads: &Vec<f32>| assert!(Gradients::of(grads).norm > 0.0);
+        row(&mut group, "ceiling/serial", new, |grads| drop(black_box(read(grads))));
+        row(&mut group, "lanestep/serial", new, |grads| one.install(|| measure(grads)));
+        row(&mut group, "ceiling/rayon", new, |grads| {
+            let part = grads.len().div_ceil(rayon::current_num_threads()).next_multiple_of(64);
+            black_box(grads.par_chunks(part).map(read).reduce(|| 0, |a, b| a ^ b));
+        });
+        row(&mut group, "lanestep/rayon", new, |grads| measure(grads));
+    }
+}
+
+/// The tensors of GPT-2 small, 124 million parameters in 148 tensors.
+fn gpt2() -> Vec<usize> {
+    let d = 768;
+    let layer = [d, d, d * 3 * d, 3 * d, d * d, d, d, d, d * 4 * d, 4 * d, 4 * d * d, d];
+    [vec![50257 * d, 1024 * d], layer.repeat(12), vec![d, d]].concat()
+}
+
+struct Many {
+    optimizer: Optimizer<AdamW>,
+    tensors: Vec<(Vec<f32>, Vec<f32>)>,
+}
+
+impl Many {
+    fn new(lens: &[usize]) -> Self {
+        let optimizer = Optimizer::new(AdamW::default(), lens.iter().sum()).expect("memory");
+        Self { optimizer, tensors: lens.iter().map(|&len| (numbers(len), numbers(len))).collect() }
+    }
+
+    /// Every second tensor in a group without decay.
+    fn in_groups(self, lens: &[usize]) -> Self {
+        let mut ranges = [vec![], vec![]];
+        let mut start = 0;
+        for (i, len) in lens.iter().enumerate() {
+            ranges[i % 2].push(start..start + len);
+            start += len;
+        }
+        let [decayed, bare] = ranges;
+        let adamw = AdamW::default();
+        let groups = [Group::over(adamw, decayed), Group::over(AdamW { weight_decay: 0.0, ..adamw }, bare)];
+        Self { optimizer: Optimizer::with_groups(groups, start).expect("memory"), ..self }
+    }
+
+    fn step(&mut self) {
+        let tensors = self.tensors.iter_mut().map(|(params, grads)| Tensor::new(params, grads));
+        let mut tensors: Vec<_> = tensors.collect();
+        self.optimizer.step_with(&mut tensors, &Pipeline::default()).expect("right lengths");
+    }
+}
+
+fn tensors(c: &mut Criterion) {
+    let thousands = vec![1000; 10_000];
+    for (name, lens) in [("tensors/gpt2-small", gpt2()), ("tensors/10000x1000", thousands)] {
+        let n: usize = lens.iter().sum();
+        let mut group = rows(c, name, n * 28);
+        row(&mut group, "flat", || Flat::new(n), Flat::plain);
+        row(&mut group, "tensors", || Many::new(&lens), Many::step);
+        row(&mut group, "groups", || Many::new(&lens).in_groups(&lens), Many::step);
+    }
+}
+
+criterion_group!(benches, pipeline, norm, tensors);
+criterion_main!(benches);
