@@ -6,10 +6,12 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use lanestep::{AdamW, Ema, Gradients, Group, NonFinite, Optimizer, Pipeline, Report, Tensor};
+use lanestep::{
+    AdamW, Ema, Gradients, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Tensor,
+};
 use rayon::prelude::*;
-use std::hint::black_box;
-use std::time::Duration;
+use std::cell::{LazyCell, RefCell};
+use std::time::{Duration, Instant};
 
 const N: usize = 1 << 24;
 
@@ -29,6 +31,45 @@ fn row<T>(group: &mut Rows<'_>, name: &str, new: impl Fn() -> T, mut step: impl 
         let ready = ready.get_or_insert_with(&new);
         b.iter(|| step(ready));
     });
+}
+
+/// A row on data that others use too, in turns with another step: the machine's moods, and which pages the data are in,
+/// weigh more than what is to be seen. Prints the ratio of the medians.
+fn in_turns<T>(
+    group: &mut Rows<'_>,
+    name: &str,
+    ready: &LazyCell<RefCell<T>, impl FnOnce() -> RefCell<T>>,
+    mut other: impl FnMut(&mut T),
+    mut step: impl FnMut(&mut T),
+) {
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    group.bench_function(name, |b| {
+        b.iter_custom(|iterations| {
+            let ready = &mut *ready.borrow_mut();
+            let before = own.len();
+            for _ in 0..iterations {
+                let start = Instant::now();
+                other(ready);
+                let middle = Instant::now();
+                step(ready);
+                own.push(middle.elapsed());
+                others.push(middle - start);
+            }
+            own[before..].iter().sum()
+        });
+    });
+    if !own.is_empty() {
+        let [own, others] = [own, others].map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64()
+        });
+        println!(
+            "{name}: {:.3} x plain, median of {:.3} ms in turns with {:.3} ms",
+            own / others,
+            1e3 * own,
+            1e3 * others
+        );
+    }
 }
 
 fn numbers(n: usize) -> Vec<f32> {
@@ -74,33 +115,34 @@ fn pipeline(c: &mut Criterion) {
     let clamp = Pipeline { scale: 0.5, clip_value: Some(0.1), ..none };
     let skip = Pipeline { non_finite: NonFinite::Skip, ..none };
     let measured = Pipeline { measure_update: true, ..none };
+    let clamp_params = Pipeline { clamp_params: Some((-1.0, 1.0)), ..none };
     let all = Pipeline { max_norm: Some(1.0), non_finite: NonFinite::Skip, measure_update: true, ..clamp };
-    let new = || Flat::new(N);
-    row(&mut group, "plain", new, Flat::plain);
-    row(&mut group, "scale+clamp", new, |flat| drop(black_box(flat.with(&clamp))));
-    row(&mut group, "clamp-params", new, |flat| {
-        flat.with(&Pipeline { clamp_params: Some((-1.0, 1.0)), ..none });
-    });
-    row(&mut group, "norm-clip", new, |flat| assert!(flat.with(&clip).clip_factor < 1.0));
-    row(&mut group, "skip-non-finite", new, |flat| assert!(!flat.with(&skip).skipped));
-    row(&mut group, "measure-update", new, |flat| assert!(flat.with(&measured).update.is_some()));
-    row(&mut group, "all-of-these", new, |flat| assert!(flat.with(&all).update.is_some()));
-    row(&mut group, "zeroing", new, Flat::zeroing);
-    row(&mut group, "plain-then-fill", new, |flat| {
-        flat.plain();
-        flat.grads.fill(0.0);
-    });
+    let flat = LazyCell::new(|| RefCell::new((Flat::new(N), Ema::new(&numbers(N), 0.999).expect("memory"))));
+    let mut row = |name: &str, step: &mut dyn FnMut(&mut Flat, &mut Ema)| {
+        in_turns(&mut group, name, &flat, |(flat, _)| flat.plain(), |(flat, ema)| step(flat, ema));
+    };
+    row("plain", &mut |flat, _| flat.plain());
+    row("scale+clamp", &mut |flat, _| assert_eq!(flat.with(&clamp).clip_factor, 1.0));
+    row("clamp-params", &mut |flat, _| assert!(!flat.with(&clamp_params).skipped));
+    row("norm-clip", &mut |flat, _| assert!(flat.with(&clip).clip_factor < 1.0));
+    row("skip-non-finite", &mut |flat, _| assert!(!flat.with(&skip).skipped));
+    row("measure-update", &mut |flat, _| assert!(flat.with(&measured).update.is_some()));
+    row("all-of-these", &mut |flat, _| assert!(flat.with(&all).update.is_some()));
     // What trainers do today: read the norm, write the gradients back, step.
-    row(&mut group, "norm-clip-by-passes", new, |flat| {
+    row("norm-clip-by-passes", &mut |flat, _| {
         let norm = Gradients::of(&flat.grads).norm;
         let factor = (1.0 / (norm + 1e-6)).min(1.0) as f32;
-        flat.grads.iter_mut().for_each(|g| *g *= factor);
+        flat.grads.par_chunks_mut(1 << 16).for_each(|grads| grads.iter_mut().for_each(|g| *g *= factor));
         flat.plain();
     });
-    let new = || (Flat::new(N), Ema::new(&numbers(N), 0.999).expect("memory"));
-    row(&mut group, "plain-then-ema", new, |(flat, ema)| {
+    row("plain-then-ema", &mut |flat, ema| {
         flat.plain();
         ema.update(&flat.params).expect("right lengths");
+    });
+    row("zeroing", &mut |flat, _| flat.zeroing());
+    row("plain-then-fill", &mut |flat, _| {
+        flat.plain();
+        flat.grads.par_chunks_mut(1 << 16).for_each(|grads| grads.fill(0.0));
     });
 }
 
@@ -141,18 +183,19 @@ fn read_lanes(numbers: &[f32]) -> u32 {
 
 /// Reading the gradients and nothing else, on one thread and with one part for each.
 fn norm(c: &mut Criterion) {
-    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
     for (name, n) in [("norm/2^14", 1 << 14), ("norm/2^24", N)] {
         let mut group = rows(c, name, n * 4);
-        let new = || numbers(n);
-        let measure = |grads: &Vec<f32>| assert!(Gradients::of(grads).norm > 0.0);
-        row(&mut group, "ceiling/serial", new, |grads| drop(black_box(read(grads))));
-        row(&mut group, "lanestep/serial", new, |grads| one.install(|| measure(grads)));
-        row(&mut group, "ceiling/rayon", new, |grads| {
-            let part = grads.len().div_ceil(rayon::current_num_threads()).next_multiple_of(64);
-            black_box(grads.par_chunks(part).map(read).reduce(|| 0, |a, b| a ^ b));
-        });
-        row(&mut group, "lanestep/rayon", new, |grads| measure(grads));
+        let grads = numbers(n); // the same pages for every row
+        let part = n.div_ceil(rayon::current_num_threads()).next_multiple_of(64);
+        let in_parts = || grads.par_chunks(part).map(read).reduce(|| 0, |a, b| a ^ b);
+        group.bench_function("ceiling/serial", |b| b.iter(|| read(&grads)));
+        for level in Level::available() {
+            let measure = || Gradients::measure(&grads, level, Parallelism::Serial);
+            assert_eq!(measure(), Gradients::of(&grads));
+            group.bench_function(format!("{level}/serial"), |b| b.iter(measure));
+        }
+        group.bench_function("ceiling/rayon", |b| b.iter(in_parts));
+        group.bench_function("lanestep/rayon", |b| b.iter(|| Gradients::of(&grads)));
     }
 }
 

@@ -13,7 +13,7 @@ use core::mem::take;
 pub(crate) const SLOTS: usize = 8;
 
 /// So few elements that what is done with them next finds them in the first cache.
-const BLOCK: usize = 1 << 10;
+const BLOCK: usize = 1 << 8;
 
 /// Updates all elements that are not frozen, and sets to zero the gradients that are to be. The change is only added
 /// up if it is `measured`; it is zero otherwise.

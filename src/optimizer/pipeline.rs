@@ -204,17 +204,22 @@ impl Pipeline {
 }
 
 impl Gradients {
-    /// Measures gradients without a step: at the best level of this CPU, over the current rayon pool if feature `rayon`
-    /// is on.
+    /// Measures gradients without a step, at the best level of this CPU, over rayon if its feature is on.
     ///
     /// ```
     /// assert_eq!(lanestep::Gradients::of(&[3.0, -4.0]).norm, 5.0);
     /// ```
     #[must_use]
     pub fn of(grads: &[f32]) -> Self {
+        Self::measure(grads, Level::best(), Parallelism::default())
+    }
+
+    /// Measures gradients without a step, with the vectors of `level`, on the calling thread or over rayon.
+    #[must_use]
+    pub fn measure(grads: &[f32], level: Level, parallelism: Parallelism) -> Self {
         let tensors = &mut [Tensor::new(&mut [], grads)];
         let run = |_| Run { end: usize::MAX, group: Some(0) };
-        Self::scaled(engine::measure(Level::best(), Parallelism::default(), tensors, &run, f32::MAX), 1.0)
+        Self::scaled(engine::measure(level, parallelism, tensors, &run, f32::MAX), 1.0)
     }
 
     pub(super) fn scaled(found: Magnitude, scale: f64) -> Self {
