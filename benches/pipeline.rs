@@ -6,9 +6,7 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use lanestep::{
-    AdamW, Ema, Gradients, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Tensor,
-};
+use lanestep::{AdamW, Gradients, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Tensor};
 use rayon::prelude::*;
 use std::cell::{LazyCell, RefCell};
 use std::time::{Duration, Instant};
@@ -79,14 +77,19 @@ fn numbers(n: usize) -> Vec<f32> {
 
 struct Flat {
     optimizer: Optimizer<AdamW>,
+    with_ema: Optimizer<AdamW>,
     params: Vec<f32>,
     grads: Vec<f32>,
+    average: Vec<f32>,
 }
 
 impl Flat {
     fn new(n: usize) -> Self {
-        let optimizer = Optimizer::new(AdamW::default(), n).expect("memory");
-        let mut flat = Self { optimizer, params: numbers(n), grads: numbers(n) };
+        let optimizer = || Optimizer::new(AdamW::default(), n).expect("memory");
+        let (optimizer, mut with_ema) = (optimizer(), optimizer());
+        with_ema.set_ema(0.999).expect("memory");
+        let mut flat =
+            Self { optimizer, with_ema, params: numbers(n), grads: numbers(n), average: numbers(n) };
         let before = flat.params[n - 1];
         flat.plain();
         assert_ne!(flat.params[n - 1], before);
@@ -117,30 +120,38 @@ fn pipeline(c: &mut Criterion) {
     let measured = Pipeline { measure_update: true, ..none };
     let clamp_params = Pipeline { clamp_params: Some((-1.0, 1.0)), ..none };
     let all = Pipeline { max_norm: Some(1.0), non_finite: NonFinite::Skip, measure_update: true, ..clamp };
-    let flat = LazyCell::new(|| RefCell::new((Flat::new(N), Ema::new(&numbers(N), 0.999).expect("memory"))));
-    let mut row = |name: &str, step: &mut dyn FnMut(&mut Flat, &mut Ema)| {
-        in_turns(&mut group, name, &flat, |(flat, _)| flat.plain(), |(flat, ema)| step(flat, ema));
+    let flat = LazyCell::new(|| RefCell::new(Flat::new(N)));
+    let mut row = |name: &str, step: &mut dyn FnMut(&mut Flat)| {
+        in_turns(&mut group, name, &flat, Flat::plain, |flat| step(flat));
     };
-    row("plain", &mut |flat, _| flat.plain());
-    row("scale+clamp", &mut |flat, _| assert_eq!(flat.with(&clamp).clip_factor, 1.0));
-    row("clamp-params", &mut |flat, _| assert!(!flat.with(&clamp_params).skipped));
-    row("norm-clip", &mut |flat, _| assert!(flat.with(&clip).clip_factor < 1.0));
-    row("skip-non-finite", &mut |flat, _| assert!(!flat.with(&skip).skipped));
-    row("measure-update", &mut |flat, _| assert!(flat.with(&measured).update.is_some()));
-    row("all-of-these", &mut |flat, _| assert!(flat.with(&all).update.is_some()));
+    row("plain", &mut |flat| flat.plain());
+    row("scale+clamp", &mut |flat| assert_eq!(flat.with(&clamp).clip_factor, 1.0));
+    row("clamp-params", &mut |flat| assert!(!flat.with(&clamp_params).skipped));
+    row("norm-clip", &mut |flat| assert!(flat.with(&clip).clip_factor < 1.0));
+    row("skip-non-finite", &mut |flat| assert!(!flat.with(&skip).skipped));
+    row("measure-update", &mut |flat| assert!(flat.with(&measured).update.is_some()));
+    row("all-of-these", &mut |flat| assert!(flat.with(&all).update.is_some()));
+    // The average in the pass, and in one of its own.
+    row("ema", &mut |flat| {
+        let tensors = &mut [Tensor::new(&mut flat.params, &flat.grads)];
+        flat.with_ema.step_with(tensors, &none).expect("right lengths");
+    });
+    row("plain-then-ema", &mut |flat| {
+        flat.plain();
+        let parts = flat.average.par_chunks_mut(1 << 16).zip(flat.params.par_chunks(1 << 16));
+        parts.for_each(|(average, params)| {
+            average.iter_mut().zip(params).for_each(|(average, p)| *average += 1e-3 * (p - *average));
+        });
+    });
     // What trainers do today: read the norm, write the gradients back, step.
-    row("norm-clip-by-passes", &mut |flat, _| {
+    row("norm-clip-by-passes", &mut |flat| {
         let norm = Gradients::of(&flat.grads).norm;
         let factor = (1.0 / (norm + 1e-6)).min(1.0) as f32;
         flat.grads.par_chunks_mut(1 << 16).for_each(|grads| grads.iter_mut().for_each(|g| *g *= factor));
         flat.plain();
     });
-    row("plain-then-ema", &mut |flat, ema| {
-        flat.plain();
-        ema.update(&flat.params).expect("right lengths");
-    });
-    row("zeroing", &mut |flat, _| flat.zeroing());
-    row("plain-then-fill", &mut |flat, _| {
+    row("zeroing", &mut |flat| flat.zeroing());
+    row("plain-then-fill", &mut |flat| {
         flat.plain();
         flat.grads.par_chunks_mut(1 << 16).for_each(|grads| grads.fill(0.0));
     });

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod accumulate;
-mod ema;
 mod engine;
 mod error;
 pub mod formula;
@@ -16,7 +15,6 @@ pub mod schedule;
 mod stopping;
 
 pub use accumulate::axpy;
-pub use ema::Ema;
 pub use engine::{Level, Parallelism, Tensor};
 pub use error::Error;
 pub use formula::{Formula, WithFormula};

@@ -1,5 +1,6 @@
 //! A rule with its state.
 
+mod ema;
 mod group;
 mod layout;
 mod pipeline;
@@ -10,12 +11,13 @@ pub use group::Group;
 pub use layout::Layout;
 pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 
-use crate::engine::{self, Level, Parallelism, Plan, SLOTS, Tensor};
+use crate::engine::{self, Beside, Level, Parallelism, Plan, SLOTS, Tensor};
 use crate::formula::Condition;
 use crate::rule::Shared;
 use crate::{Error, Formula, Rule, WithFormula};
 use core::fmt;
 use core::slice::from_mut;
+use ema::Ema;
 use group::Member;
 use slot::Slot;
 
@@ -41,6 +43,7 @@ pub struct Optimizer<R> {
     len: usize,
     steps: u64,
     state: Vec<Slot>,
+    ema: Option<Ema>,
     level: Level,
     parallelism: Parallelism,
 }
@@ -85,7 +88,7 @@ impl<R: Rule> Optimizer<R> {
             member.slots = slots(&mut state, &member.rule, len)?;
         }
         let (level, parallelism) = (Level::best(), Parallelism::default());
-        Ok(Self { members, runs, len, steps: 0, state, level, parallelism })
+        Ok(Self { members, runs, len, steps: 0, state, ema: None, level, parallelism })
     }
 
     /// Computes with the vectors of `level`.
@@ -164,9 +167,16 @@ impl<R: Rule> Optimizer<R> {
             plan.clip_factor = pipeline.clip_factor(found.norm);
             grads = Some(found);
         }
-        let mut slots = self.state.iter_mut().map(Slot::numbers_mut);
-        let state: [_; SLOTS] = core::array::from_fn(|_| slots.next().unwrap_or_default());
-        let change = engine::sweep(level, parallelism, tensors, state, &plan, pipeline.measure_update);
+        let mut state: [_; SLOTS + 1] = Default::default();
+        for (place, slot) in state.iter_mut().zip(&mut self.state) {
+            *place = slot.numbers_mut();
+        }
+        let mut beside = Beside { measured: pipeline.measure_update, ema: None };
+        if let Some(ema) = &mut self.ema {
+            beside.ema = Some(ema.next_decay());
+            state[SLOTS] = ema.average.numbers_mut();
+        }
+        let change = engine::sweep(level, parallelism, tensors, state, &plan, beside);
         let clip_factor = plan.clip_factor;
         self.steps = self.steps.saturating_add(1);
         for member in self.members.iter_mut().filter(|member| !member.group.frozen) {

@@ -5,7 +5,8 @@ use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
 use super::walk::{Streams, walk};
 use super::{Level, Parallelism, Plan, Run};
-use crate::{Formula, WithFormula};
+use crate::formula::Average;
+use crate::{Formula, Lane, WithFormula};
 use core::array::from_fn;
 use core::mem::take;
 
@@ -15,25 +16,34 @@ pub(crate) const SLOTS: usize = 8;
 /// So few elements that what is done with them next finds them in the first cache.
 const BLOCK: usize = 1 << 8;
 
-/// Updates all elements that are not frozen, and sets to zero the gradients that are to be. The change is only added
-/// up if it is `measured`; it is zero otherwise.
+/// What is done beside the update, while a block is in the cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    /// Whether the change is added up; it is zero otherwise.
+    pub(crate) measured: bool,
+    /// How much of itself the average of the parameters keeps, which is the slot after those of the rules.
+    pub(crate) ema: Option<f64>,
+}
+
+/// Updates all elements that are not frozen, and sets to zero the gradients that are to be.
 pub(crate) fn sweep(
     level: Level,
     parallelism: Parallelism,
     tensors: &mut [Tensor<'_>],
-    state: [&mut [f32]; SLOTS],
+    state: [&mut [f32]; SLOTS + 1],
     plan: &impl Plan,
-    measured: bool,
+    beside: Beside,
 ) -> Change {
-    let leaf = if measured { LEAF } else { parallelism.grain() };
-    let visit = |part: &mut Part<'_, '_, SLOTS>| {
-        let mut changes = measured.then(Changes::new);
-        part.each_run(&|start| plan.run(start), |group, part| match group {
-            Some(group) => {
-                let slots = plan.slots(group);
-                plan.at(group, Update { level, part, slots, changes: changes.as_mut() });
+    let leaf = if beside.measured { LEAF } else { parallelism.grain() };
+    let visit = |part: &mut Part<'_, '_, { SLOTS + 1 }>| {
+        let mut changes = beside.measured.then(Changes::new);
+        part.each_run(&|start| plan.run(start), |group, part| {
+            let ema = beside.ema.map(|decay| Ema { decay, average: take(&mut part.state[SLOTS]) });
+            let mut blocks = Blocks { level, start: part.start, changes: changes.as_mut(), ema };
+            match group {
+                Some(group) => plan.at(group, Update { part, slots: plan.slots(group), blocks }),
+                None => take(&mut part.span).for_each(|tensor| blocks.frozen(tensor)),
             }
-            None => take(&mut part.span).for_each(|mut tensor| tensor.zero()),
         });
         changes.map_or(Change::NONE, Changes::total)
     };
@@ -49,7 +59,7 @@ pub(crate) fn apply(
     grads: &[f32],
 ) {
     let tensors = &mut [Tensor::new(params, grads)];
-    sweep(level, parallelism, tensors, Default::default(), &Same(formula), false);
+    sweep(level, parallelism, tensors, Default::default(), &Same(formula), Beside::default());
 }
 
 struct Same<F>(F);
@@ -70,64 +80,108 @@ impl<F: Formula<0>> Plan for Same<F> {
 
 /// A formula to come, and the elements that it is to be applied to.
 struct Update<'a, 'b, 'c> {
-    level: Level,
     /// By reference, as it would be moved through every decorator.
-    part: &'c mut Part<'a, 'b, SLOTS>,
+    part: &'c mut Part<'a, 'b, { SLOTS + 1 }>,
     slots: &'c [usize],
-    changes: Option<&'c mut Changes>,
+    blocks: Blocks<'a, 'c>,
 }
 
 impl WithFormula for Update<'_, '_, '_> {
     type Output = ();
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) {
-        let Self { level, part, slots, mut changes } = self;
-        let mut start = part.start;
+        let Self { part, slots, mut blocks } = self;
         let mut state = select(&mut part.state, slots);
         for tensor in take(&mut part.span) {
             let state = split_off(&mut state, tensor.params.len());
             match tensor {
-                Tensor { params, grads: Grads::Keep(grads) } if changes.is_none() => {
-                    walk(level, &formula, Streams { params, grads, state });
+                Tensor { params, grads: Grads::Keep(grads) } if blocks.nothing_beside() => {
+                    walk(blocks.level, &formula, Streams { params, grads, state });
                 }
-                tensor => in_blocks(level, &formula, tensor, state, &mut start, &mut changes),
+                tensor => blocks.update(&formula, tensor, state),
             }
         }
     }
 }
 
-/// Looks at parameters and zeroes gradients while they are in the cache.
-#[inline(never)] // keeps its memory off the stack of a plain step
-fn in_blocks<F: Formula<S>, const S: usize>(
+/// Consecutive elements, block by block.
+struct Blocks<'a, 'c> {
     level: Level,
-    formula: &F,
-    mut tensor: Tensor<'_>,
-    mut state: [&mut [f32]; S],
-    start: &mut usize,
-    changes: &mut Option<&mut Changes>,
-) {
-    let mut before = [0.0; BLOCK];
-    while !tensor.params.is_empty() {
-        let len = BLOCK.min(tensor.params.len());
-        let (mut block, rest) = tensor.split_at(len);
-        let before = &mut before[..len];
-        if changes.is_some() {
-            before.copy_from_slice(block.params);
+    start: usize,
+    changes: Option<&'c mut Changes>,
+    ema: Option<Ema<'a>>,
+}
+
+struct Ema<'a> {
+    decay: f64,
+    average: &'a mut [f32],
+}
+
+impl Blocks<'_, '_> {
+    const fn nothing_beside(&self) -> bool {
+        self.changes.is_none() && self.ema.is_none()
+    }
+
+    #[inline(never)] // keeps `before` off the stack of a plain step
+    fn update<F: Formula<S>, const S: usize>(
+        &mut self,
+        formula: &F,
+        mut tensor: Tensor<'_>,
+        mut state: [&mut [f32]; S],
+    ) {
+        let mut before = [0.0; BLOCK];
+        while !tensor.params.is_empty() {
+            let len = BLOCK.min(tensor.params.len());
+            let (mut block, rest) = tensor.split_at(len);
+            let before = &mut before[..len];
+            if self.changes.is_some() {
+                before.copy_from_slice(block.params);
+            }
+            let (params, grads) = block.both();
+            walk(self.level, formula, Streams { params, grads, state: split_off(&mut state, len) });
+            if let Some(changes) = &mut self.changes {
+                changes.add(self.level, self.start, before, block.params);
+            }
+            self.follow(block.params);
+            block.zero();
+            self.start += len;
+            tensor = rest;
         }
-        let (params, grads) = block.both();
-        walk(level, formula, Streams { params, grads, state: split_off(&mut state, len) });
-        if let Some(changes) = changes {
-            changes.add(level, *start, before, block.params);
+    }
+
+    fn frozen(&mut self, mut tensor: Tensor<'_>) {
+        self.follow(tensor.params);
+        tensor.zero();
+    }
+
+    /// The average takes in the next parameters.
+    fn follow(&mut self, params: &[f32]) {
+        let Some(ema) = &mut self.ema else { return };
+        let (average, rest) = take(&mut ema.average).split_at_mut(params.len());
+        ema.average = rest;
+        let streams = Streams { params: average, grads: params, state: [] };
+        if Average::from_x(ema.decay) {
+            walk(self.level, &Follow(Average::<true>::new(ema.decay)), streams);
+        } else {
+            walk(self.level, &Follow(Average::<false>::new(ema.decay)), streams);
         }
-        block.zero();
-        *start += len;
-        tensor = rest;
+    }
+}
+
+/// An average in the place of a parameter, and the parameter in that of its gradient.
+#[derive(Clone, Copy)]
+struct Follow<const FROM_X: bool>(Average<FROM_X>);
+
+impl<const FROM_X: bool> Formula<0> for Follow<FROM_X> {
+    #[inline(always)]
+    fn update<L: Lane>(&self, average: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
+        (self.0.update(average, x), [])
     }
 }
 
 /// The slots that a formula takes, in its order.
-fn select<'a, const S: usize>(state: &mut [&'a mut [f32]; SLOTS], slots: &[usize]) -> [&'a mut [f32]; S] {
-    from_fn(|k| slots.get(k).and_then(|&slot| state.get_mut(slot)).map(take).unwrap_or_default())
+fn select<'a, const S: usize>(state: &mut [&'a mut [f32]; SLOTS + 1], slots: &[usize]) -> [&'a mut [f32]; S] {
+    from_fn(|k| slots.get(k).map(|&slot| take(&mut state[slot])).unwrap_or_default())
 }
 
 /// The first `len` elements of each slot, which keeps the rest.

@@ -1,7 +1,21 @@
 //! Accumulation and averages, bit for bit.
 
 use crate::cases::{assert_bits, hostile, ordinary};
-use lanestep::{Ema, Error, Level, Parallelism, axpy, reference};
+use lanestep::{
+    Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Sgd, Tensor, axpy, reference,
+};
+
+fn ways() -> Vec<(Level, Parallelism)> {
+    let parallelisms = [
+        Parallelism::Serial,
+        #[cfg(feature = "rayon")]
+        Parallelism::Rayon { grain: 16 },
+    ];
+    Level::available()
+        .into_iter()
+        .flat_map(|level| parallelisms.map(|parallelism| (level, parallelism)))
+        .collect()
+}
 
 #[test]
 fn axpy_is_a_scaled_sum() {
@@ -30,26 +44,49 @@ fn axpy_refuses_what_does_not_fit() {
 }
 
 #[test]
-fn an_average_follows_at_every_level() {
+fn an_average_follows_at_every_level_with_frozen_groups_and_all() {
     for numbers in [ordinary, hostile] {
         for decay in [0.0, 0.3, 0.5, 0.9, 0.999, 0.999_999_9] {
-            for len in [1, 40, 1000] {
+            for len in [1, 40, 1000, 20_000] {
                 let rng = &mut fastrand::Rng::with_seed(len as u64);
                 let start = numbers(rng, len);
-                let steps: Vec<_> = (0..5).map(|_| numbers(rng, len)).collect();
-                let mut expected = start.clone();
-                for params in &steps {
-                    for (average, p) in expected.iter_mut().zip(params) {
-                        *average = reference::average(*average, *p, decay);
-                    }
-                }
-                for level in Level::available() {
-                    for parallelism in [Parallelism::Serial, Parallelism::default()] {
-                        let ema = Ema::new(&start, 0.5).unwrap();
-                        let mut ema = ema.with_level(level).with_parallelism(parallelism);
-                        ema.set_decay(decay).unwrap();
-                        steps.iter().for_each(|params| ema.update(params).unwrap());
-                        assert_bits(ema.params(), &expected, &(level, decay, len));
+                let grads: Vec<_> = (0..4).map(|_| numbers(rng, len)).collect();
+                for (level, parallelism) in ways() {
+                    let groups = [
+                        Group { frozen: len > 40, ..Group::new(Sgd::default(), 0..len.div_ceil(3)) },
+                        Group::new(Sgd::default(), len.div_ceil(3)..len),
+                    ];
+                    let optimizer = if len == 1 {
+                        Optimizer::new(Sgd::default(), len).unwrap()
+                    } else {
+                        Optimizer::with_groups(groups, len).unwrap()
+                    };
+                    let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+                    let mut beside = optimizer.clone();
+                    optimizer.set_ema(decay).unwrap();
+                    assert_eq!(optimizer.ema(), None);
+                    let (mut params, mut plain, mut expected) = (start.clone(), start.clone(), vec![]);
+                    for (t, grads) in grads.iter().enumerate() {
+                        let pipeline = Pipeline { measure_update: t == 2, ..Pipeline::default() };
+                        let cut = len / 2;
+                        let (left, right) = params.split_at_mut(cut);
+                        let mut right_grads = grads[cut..].to_vec();
+                        let tensors =
+                            &mut [Tensor::new(left, &grads[..cut]), Tensor::zeroing(right, &mut right_grads)];
+                        optimizer.step_with(tensors, &pipeline).unwrap();
+                        beside.step(&mut plain, grads).unwrap();
+                        assert_bits(&params, &plain, &"the step is the same");
+                        if t == 0 {
+                            expected = params.clone();
+                        }
+                        for (average, p) in expected.iter_mut().zip(&params) {
+                            *average = reference::average(*average, *p, if t == 0 { 0.0 } else { decay });
+                        }
+                        assert_bits(
+                            optimizer.ema().unwrap(),
+                            &expected,
+                            &(level, parallelism, decay, len, t),
+                        );
                     }
                 }
             }
@@ -58,12 +95,19 @@ fn an_average_follows_at_every_level() {
 }
 
 #[test]
-fn an_average_refuses_what_does_not_fit() {
-    let mut ema = Ema::new(&[1.0, 2.0], 0.5).unwrap();
-    assert_eq!(ema.update(&[1.0]), Err(Error::Length { what: "params", expected: 2, found: 1 }));
+fn an_average_keeps_out_of_skipped_steps_and_bad_decays() {
+    let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 1).unwrap();
     for decay in [1.0, -0.1, f64::NAN] {
-        assert!(matches!(ema.set_decay(decay), Err(Error::Hyperparameter { name: "decay", .. })));
-        assert!(matches!(Ema::new(&[], decay), Err(Error::Hyperparameter { name: "decay", .. })));
+        assert!(matches!(optimizer.set_ema(decay), Err(Error::Hyperparameter { name: "decay", .. })));
     }
-    assert_eq!(ema.params(), [1.0, 2.0]);
+    optimizer.set_ema(0.5).unwrap();
+    let skip = Pipeline { non_finite: NonFinite::Skip, ..Pipeline::default() };
+    let mut params = [4.0];
+    for (grad, expected) in [(f32::NAN, None), (1.0, Some(3.0)), (f32::NAN, Some(3.0)), (2.0, Some(2.0))] {
+        optimizer.step_with(&mut [Tensor::new(&mut params, &[grad])], &skip).unwrap();
+        assert_eq!(optimizer.ema().map(|ema| ema[0]), expected);
+    }
+    optimizer.set_ema(0.0).unwrap();
+    optimizer.step(&mut params, &[0.0]).unwrap();
+    assert_eq!(optimizer.ema(), Some(&[1.0][..]), "a new decay, and the same average");
 }
