@@ -13,8 +13,8 @@ use core::mem::take;
 /// How many slots an optimizer can have.
 pub(crate) const SLOTS: usize = 8;
 
-/// So few elements that what is done with them next finds them in the first cache.
-const BLOCK: usize = 1 << 8;
+/// So few elements that what is done with them next finds them in the cache of the core.
+const BLOCK: usize = 1 << 12;
 
 /// What is done beside the update, while a block is in the cache.
 #[derive(Clone, Copy, Debug, Default)]
