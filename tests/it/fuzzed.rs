@@ -92,8 +92,8 @@ pub fn options(bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    fn replay(target: &str, body: impl Fn(&[u8])) {
+pub mod tests {
+    pub fn replay(target: &str, body: impl Fn(&[u8])) {
         let folder = format!("{}/tests/crashes/{target}", env!("CARGO_MANIFEST_DIR"));
         let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
         let mut replayed = 0;

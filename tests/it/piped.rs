@@ -286,6 +286,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn crashes_of_pipeline_are_mended() {
+        crate::fuzzed::tests::replay("pipeline", |bytes| {
+            pipeline(bytes);
+        });
+    }
+
+    #[test]
     fn random_bytes() {
         let mut rng = fastrand::Rng::with_seed(2);
         let mut steps = 0;
