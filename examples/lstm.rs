@@ -61,8 +61,8 @@ fn main() -> Result<()> {
     let baselines = [("uniform", text.uniform_loss()), ("frequencies", text.frequency_loss())];
     let [(_, uniform), (_, frequency)] = baselines;
 
-    let unclipped = train("not clipped", f64::INFINITY, &lstm, &text)?;
-    let clipped = train(&format!("clipped to {MAX_NORM}"), MAX_NORM, &lstm, &text)?;
+    let unclipped = train("not clipped", None, &lstm, &text)?;
+    let clipped = train(&format!("clipped to {MAX_NORM}"), Some(MAX_NORM), &lstm, &text)?;
     let runs = [&unclipped, &clipped];
     print_table(&runs, &baselines);
     println!("\nThe clipped model writes:\n{}", generate(&lstm, &clipped.params, &text, 480));
@@ -401,14 +401,14 @@ impl Run {
 }
 
 /// Trains from the same weights on the same batches, whatever the bound.
-fn train(name: &str, max_norm: f64, lstm: &Lstm, text: &Text) -> Result<Run> {
+fn train(name: &str, max_norm: Option<f64>, lstm: &Lstm, text: &Text) -> Result<Run> {
     let mut rng = fastrand::Rng::with_seed(SEED);
     let mut params = lstm.initial_params(&mut rng);
     let mut grads = vec![0.0; lstm.len()];
     let mut optimizer = Optimizer::new(Sgd { lr: LR, ..Sgd::default() }, lstm.len())?;
     // The loss is a sum over characters: the scale makes it the mean. A bound of infinity only measures.
     let scale = 1.0 / (BATCH * WINDOW) as f64;
-    let pipeline = Pipeline { scale, max_norm: Some(max_norm), ..Pipeline::default() };
+    let pipeline = Pipeline { scale, max_norm, measure_grads: true, ..Pipeline::default() };
     let (mut losses, mut norms, mut clipped_steps) = (Vec::new(), Vec::new(), 0);
 
     let bar = progress_bar(name)?;

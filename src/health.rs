@@ -5,8 +5,8 @@ use crate::{Error, Report};
 
 /// What a trainer may want to log, gathered from the [`Report`]s of its steps without another look at any gradient.
 ///
-/// The numbers need what the steps have measured: norms a [`max_norm`](crate::Pipeline::max_norm) or a policy for
-/// gradients that are not finite, the ratio [`measure_update`](crate::Pipeline::measure_update).
+/// The numbers need what the steps have measured: norms [`measure_grads`](crate::Pipeline::measure_grads) or anything
+/// that implies it, the ratio [`measure_update`](crate::Pipeline::measure_update).
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -44,11 +44,11 @@ pub struct Health {
     /// The running mean of the finite norms; so far, the mean of all where there are few.
     pub norm: Option<f64>,
     /// The least finite norm.
-    pub min_norm: f64,
+    pub min_norm: Option<f64>,
     /// The largest finite norm.
-    pub max_norm: f64,
-    /// The largest finite magnitude of a single gradient in any step without gradients that are not finite.
-    pub max_abs: f64,
+    pub max_norm: Option<f64>,
+    /// The largest magnitude of a single gradient in steps whose norm is finite.
+    pub max_abs: Option<f64>,
     /// The running mean of how far parameters moved in parts of their own size.
     pub update_ratio: Option<f64>,
     /// How many steps are in `norm` and in `update_ratio`.
@@ -67,9 +67,9 @@ impl Default for Health {
             non_finite: 0,
             last_norm: None,
             norm: None,
-            min_norm: f64::INFINITY,
-            max_norm: 0.0,
-            max_abs: 0.0,
+            min_norm: None,
+            max_norm: None,
+            max_abs: None,
             update_ratio: None,
             averaged: (0, 0),
         }
@@ -97,9 +97,10 @@ impl Health {
             self.last_norm = Some(grads.norm);
             if grads.norm.is_finite() {
                 mean(&mut self.norm, &mut self.averaged.0, self.decay, grads.norm);
-                self.min_norm = if grads.norm < self.min_norm { grads.norm } else { self.min_norm };
-                self.max_norm = if grads.norm > self.max_norm { grads.norm } else { self.max_norm };
-                self.max_abs = if grads.max_abs > self.max_abs { grads.max_abs } else { self.max_abs };
+                self.min_norm = Some(self.min_norm.filter(|min| *min <= grads.norm).unwrap_or(grads.norm));
+                self.max_norm = Some(self.max_norm.filter(|max| *max >= grads.norm).unwrap_or(grads.norm));
+                self.max_abs =
+                    Some(self.max_abs.filter(|max| *max >= grads.max_abs).unwrap_or(grads.max_abs));
             }
         }
         if let Some(ratio) = report.update.map(|update| update.ratio()).filter(|ratio| ratio.is_finite()) {

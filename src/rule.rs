@@ -23,6 +23,58 @@ any::rules! {
 ///
 /// Hyperparameters are `f64` and carry PyTorch's names. [`at`](Self::at) computes the coefficients of a step from
 /// them in `f64` and rounds each once. Options pick a *type* there, so that no loop ever branches on them.
+///
+/// This is signSGD with momentum (Bernstein et al., <https://arxiv.org/abs/1802.04434>):
+///
+/// ```
+/// use lanestep::formula::Factor;
+/// use lanestep::{Error, Formula, Lane, Optimizer, Rule, WithFormula, rule::{Shared, range}};
+///
+/// #[derive(Clone)]
+/// struct Signum {
+///     lr: f64,
+///     momentum: f64,
+/// }
+///
+/// #[derive(Clone, Copy)]
+/// struct Step {
+///     lr: f32,
+///     momentum: Factor,
+/// }
+///
+/// impl Formula<1> for Step {
+///     #[inline(always)] // or else it is not compiled for the CPU's vectors, and ten times slower
+///     fn update<L: Lane>(&self, p: L, g: L, [m]: [L; 1]) -> (L, [L; 1]) {
+///         let m = self.momentum.times(m) + g;
+///         (p - m.sign() * self.lr, [m])
+///     }
+/// }
+///
+/// impl Rule for Signum {
+///     fn slots(&self) -> &'static [&'static str] {
+///         &["momentum_buffer"]
+///     }
+///     fn check(&self) -> Result<(), Error> {
+///         range::non_negative("lr", self.lr)?;
+///         range::fraction("momentum", self.momentum)
+///     }
+///     fn shared(&self) -> Shared {
+///         Shared::new(self.lr)
+///     }
+///     fn set_lr(&mut self, lr: f64) {
+///         self.lr = lr;
+///     }
+///     fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
+///         with.formula(Step { lr: self.lr as f32, momentum: Factor::new(self.momentum) })
+///     }
+/// }
+///
+/// let mut optimizer = Optimizer::new(Signum { lr: 0.25, momentum: 0.9 }, 3)?;
+/// let mut params = [1.0, 1.0, 1.0];
+/// optimizer.step(&mut params, &[0.1, 0.0, -7.0])?;
+/// assert_eq!(params, [0.75, 1.0, 1.25]);
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Rule: Clone + Send + Sync {
     /// Names of the state slots, in the order in which the formula takes them. They may depend on the
     /// hyperparameters, but not on the learning rate.

@@ -21,7 +21,7 @@ pub struct Stopping {
     /// How much lower than the best a number must be to be progress. Not negative.
     pub tolerance: f64,
     /// Stops at once at this or less: what counts as having arrived.
-    pub goal: f64,
+    pub goal: Option<f64>,
     /// The lowest number, as of the last progress.
     pub best: Option<f64>,
     /// How many observations ago that was.
@@ -31,7 +31,7 @@ pub struct Stopping {
 /// Ten observations without any progress.
 impl Default for Stopping {
     fn default() -> Self {
-        Self { patience: 10, tolerance: 0.0, goal: f64::NEG_INFINITY, best: None, waited: 0 }
+        Self { patience: 10, tolerance: 0.0, goal: None, best: None, waited: 0 }
     }
 }
 
@@ -42,7 +42,7 @@ impl Stopping {
     /// [`Error::Hyperparameter`] names the first that is not.
     pub fn check(&self) -> Result<(), Error> {
         range::check("tolerance", self.tolerance, self.tolerance >= 0.0, "at least 0")?;
-        range::check("goal", self.goal, !self.goal.is_nan(), "a number")
+        range::check("goal", self.goal.unwrap_or(0.0), !self.goal.is_some_and(f64::is_nan), "a number")
     }
 
     /// Takes the next number; says whether to stop. NaN is no progress.
@@ -53,6 +53,6 @@ impl Stopping {
         } else {
             self.waited = self.waited.saturating_add(1);
         }
-        value <= self.goal || self.waited >= self.patience
+        self.goal.is_some_and(|goal| value <= goal) || self.waited >= self.patience
     }
 }

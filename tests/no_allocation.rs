@@ -81,6 +81,7 @@ fn whole_pipeline(optimizer: &mut Optimizer<AnyRule>, params: &mut [f32], grads:
         clip_value: Some(0.5),
         non_finite: NonFinite::Skip,
         clamp_params: Some((-2.0, 2.0)),
+        measure_grads: true,
         measure_update: true,
     };
     let (params, more_params) = params.split_at_mut(300);

@@ -11,8 +11,8 @@ use crate::rule::{Shared, range};
 /// scaled gradients of the call down to [`max_norm`](Self::max_norm) (both in one multiplication), then clamped to
 /// [`clip_value`](Self::clip_value). The rule's own clamp and sign come after that. By default nothing is done.
 ///
-/// `max_norm`, or another policy than [`NonFinite::Propagate`], reads the gradients once before the step; all else is
-/// part of its one pass over memory.
+/// `max_norm`, another policy than [`NonFinite::Propagate`] and `measure_grads` read the gradients once before the step;
+/// all else is part of its one pass over memory.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -36,7 +36,7 @@ pub struct Pipeline {
     /// `[0, f32::MAX]`.
     pub scale: f64,
     /// The largest norm of all gradients of the call together that stays. Beyond it, all are multiplied by
-    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. Infinity only measures. Not negative.
+    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. Not negative; infinity clips nothing.
     ///
     /// Pascanu et al., *On the difficulty of training recurrent neural networks*, <https://arxiv.org/abs/1211.5063>.
     pub max_norm: Option<f64>,
@@ -46,6 +46,8 @@ pub struct Pipeline {
     pub non_finite: NonFinite,
     /// The least and the largest parameter that stay, after the update.
     pub clamp_params: Option<(f64, f64)>,
+    /// Whether to report on the gradients, even if nothing above needs to know them.
+    pub measure_grads: bool,
     /// Whether to report how far the parameters have moved.
     pub measure_update: bool,
 }
@@ -59,6 +61,7 @@ impl Default for Pipeline {
             clip_value: None,
             non_finite: NonFinite::Propagate,
             clamp_params: None,
+            measure_grads: false,
             measure_update: false,
         }
     }
@@ -80,7 +83,7 @@ pub enum NonFinite {
 /// What a step has found and done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Report {
-    /// The gradients; `None` if neither `max_norm` nor a policy made the step read them beforehand.
+    /// The gradients; `None` if nothing made the step read them beforehand.
     pub grads: Option<Gradients>,
     /// What `max_norm` has multiplied the gradients by; 1 if it has not.
     pub clip_factor: f64,
@@ -154,7 +157,7 @@ impl Pipeline {
 
     /// Whether the gradients must be read before the step.
     pub(super) fn measures(&self) -> bool {
-        self.max_norm.is_some() || self.non_finite != NonFinite::Propagate
+        self.measure_grads || self.max_norm.is_some() || self.non_finite != NonFinite::Propagate
     }
 
     /// The largest gradient that is finite once scaled.

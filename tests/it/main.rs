@@ -20,6 +20,7 @@ mod own_rule;
 mod piped;
 mod pipeline;
 mod random;
+mod saved;
 mod schedule;
 mod subnormal;
 mod sums;

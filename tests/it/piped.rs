@@ -48,7 +48,9 @@ impl Model {
             non_finite: thawed.iter().filter(|g| non_finite(g)).count() as u64,
             first_non_finite: first,
         };
-        let measured = pipeline.max_norm.is_some() || pipeline.non_finite != NonFinite::Propagate;
+        let measured = pipeline.measure_grads
+            || pipeline.max_norm.is_some()
+            || pipeline.non_finite != NonFinite::Propagate;
         let grads_found = measured.then_some(found);
         if let (Some(first), true) = (first, measured) {
             match pipeline.non_finite {
@@ -276,6 +278,7 @@ fn any_pipeline(u: &mut Unstructured<'_>) -> Result<Pipeline> {
         clip_value,
         non_finite: *u.choose(&[NonFinite::Propagate, NonFinite::Skip, NonFinite::Error])?,
         clamp_params: low.zip(high),
+        measure_grads: u.arbitrary()?,
         measure_update: u.arbitrary()?,
     })
 }

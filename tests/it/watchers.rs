@@ -63,12 +63,12 @@ fn stopping_waits_for_progress_of_more_than_the_tolerance() {
     assert_eq!(when(stopping, &[1.0, 0.8, 0.8, 0.6, 0.6, 0.4]), None);
     assert_eq!(when(stopping, &[f64::NAN, f64::NAN]), Some(1));
     assert_eq!(when(stopping, &[f64::NAN, 3.0, f64::NAN, 2.0]), None);
-    assert_eq!(when(Stopping { goal: 0.5, ..stopping }, &[1.0, 0.6, 0.5]), Some(2));
+    assert_eq!(when(Stopping { goal: Some(0.5), ..stopping }, &[1.0, 0.6, 0.5]), Some(2));
     assert_eq!(when(Stopping { patience: 1, tolerance: 0.0, ..stopping }, &[1.0, 1.0]), Some(1));
     for (expected, bad) in [
         ("tolerance", Stopping { tolerance: -1.0, ..stopping }),
         ("tolerance", Stopping { tolerance: f64::NAN, ..stopping }),
-        ("goal", Stopping { goal: f64::NAN, ..stopping }),
+        ("goal", Stopping { goal: Some(f64::NAN), ..stopping }),
     ] {
         assert!(
             matches!(bad.check(), Err(Error::Hyperparameter { name, .. }) if name == expected),
@@ -86,7 +86,7 @@ fn health_is_gathered_from_reports_alone() {
     }
     // The mean of 4 and 2, and from there on half of the old and half of the new.
     assert_eq!((health.norm, health.last_norm, health.averaged), (Some(2.0), Some(1.0), (3, 0)));
-    assert_eq!((health.min_norm, health.max_norm, health.max_abs), (1.0, 4.0, 4.0));
+    assert_eq!((health.min_norm, health.max_norm, health.max_abs), (Some(1.0), Some(4.0), Some(4.0)));
     health.record(&report(f64::NAN, 7));
     assert!(health.exploding());
     assert_eq!((health.norm, health.non_finite, health.skipped, health.steps), (Some(2.0), 7, 1, 4));
