@@ -5,18 +5,16 @@ mod group;
 mod layout;
 mod pipeline;
 mod slot;
+mod step;
 mod switch;
 
 pub use group::Group;
 pub use layout::Layout;
 pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 
-use crate::engine::{self, Beside, Level, Parallelism, Plan, SLOTS, Tensor};
-use crate::formula::Condition;
-use crate::rule::Shared;
-use crate::{Error, Formula, Rule, WithFormula};
+use crate::engine::{Level, Parallelism, SLOTS};
+use crate::{Error, Rule};
 use core::fmt;
-use core::slice::from_mut;
 use ema::Ema;
 use group::Member;
 use slot::Slot;
@@ -101,105 +99,6 @@ impl<R: Rule> Optimizer<R> {
     #[must_use]
     pub fn with_parallelism(self, parallelism: Parallelism) -> Self {
         Self { parallelism, ..self }
-    }
-
-    /// One step: updates `params` and the state by the gradients `grads`, and counts.
-    ///
-    /// The result is the same to the bit whatever the level, the parallelism, the number of threads, the
-    /// alignment of the slices, and however the parameters are cut into optimizers. (Which NaN it is may differ.)
-    ///
-    /// It allocates nothing itself. Rayon allocates a block of its queue now and then when a long step is called
-    /// from outside of its pool.
-    ///
-    /// # Errors
-    /// [`Error::Length`] if a slice has not [`len`](Self::len) elements. Nothing has been written then.
-    pub fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), Error> {
-        for (what, found) in [("params", params.len()), ("grads", grads.len())] {
-            if found != self.len {
-                return Err(Error::Length { what, expected: self.len, found });
-            }
-        }
-        self.run(from_mut(&mut Tensor::new(params, grads)), &Pipeline::default()).map(drop)
-    }
-
-    /// One step over many tensors, which laid end to end are the parameters, with what `pipeline` asks for on the way.
-    ///
-    /// The bits are those of one slice for all, and so is the speed, in one parallel region. [`step`](Self::step)'s
-    /// promises hold.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Length`] if all tensors together
-    /// do not have [`len`](Self::len) elements, [`Error::Hyperparameter`] if the pipeline's [`check`](Pipeline::check)
-    /// fails, [`Error::NonFinite`] if the pipeline makes an error of gradients that are not finite. Nothing has been
-    /// written then, and no gradient set to zero.
-    pub fn step_with(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
-        pipeline.check()?;
-        self.check_lengths(tensors)?;
-        self.run(tensors, pipeline)
-    }
-
-    fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
-        for member in &self.members {
-            member.expect_slots()?;
-        }
-        let (level, parallelism) = (self.level, self.parallelism);
-        let mut plan = Step { members: &self.members, runs: &self.runs, pipeline, clip_factor: 1.0 };
-        let mut grads = None;
-        if pipeline.measures() {
-            let found =
-                engine::measure(level, parallelism, tensors, &|start| plan.run(start), pipeline.limit());
-            let found = Gradients::scaled(found, pipeline.scale);
-            if let Some(first) = found.first_non_finite {
-                match pipeline.non_finite {
-                    NonFinite::Propagate => {}
-                    NonFinite::Skip => {
-                        tensors.iter_mut().for_each(Tensor::zero);
-                        return Ok(Report {
-                            grads: Some(found),
-                            clip_factor: 1.0,
-                            skipped: true,
-                            update: None,
-                        });
-                    }
-                    NonFinite::Error => return Err(Error::NonFinite { count: found.non_finite, first }),
-                }
-            }
-            plan.clip_factor = pipeline.clip_factor(found.norm);
-            grads = Some(found);
-        }
-        let mut state: [_; SLOTS + 1] = Default::default();
-        for (place, slot) in state.iter_mut().zip(&mut self.state) {
-            *place = slot.numbers_mut();
-        }
-        let mut beside = Beside { measured: pipeline.measure_update, ema: None };
-        if let Some(ema) = &mut self.ema {
-            beside.ema = Some(ema.next_decay());
-            state[SLOTS] = ema.average.numbers_mut();
-        }
-        let change = engine::sweep(level, parallelism, tensors, state, &plan, beside);
-        let clip_factor = plan.clip_factor;
-        self.steps = self.steps.saturating_add(1);
-        for member in self.members.iter_mut().filter(|member| !member.group.frozen) {
-            member.steps = member.steps.saturating_add(1);
-        }
-        let update = pipeline.measure_update.then(|| change.into());
-        Ok(Report { grads, clip_factor, skipped: false, update })
-    }
-
-    fn check_lengths(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
-        let mut found = 0_usize;
-        for (index, tensor) in tensors.iter().enumerate() {
-            let (params, grads) = tensor.lens();
-            if params != grads {
-                return Err(Error::Tensor { index, params, grads });
-            }
-            found = found.saturating_add(params);
-        }
-        if found == self.len {
-            Ok(())
-        } else {
-            Err(Error::Length { what: "params", expected: self.len, found })
-        }
     }
 
     /// The learning rate of the first group, without its [`lr_scale`](Group::lr_scale).
@@ -325,64 +224,4 @@ fn slots(state: &mut Vec<Slot>, rule: &impl Rule, len: usize) -> Result<Vec<usiz
         places.push(place.unwrap_or(state.len() - 1));
     }
     Ok(places)
-}
-
-/// One step: the formula of each group, with what surrounds it.
-struct Step<'a, R> {
-    members: &'a [Member<R>],
-    runs: &'a [(usize, usize)],
-    pipeline: &'a Pipeline,
-    clip_factor: f64,
-}
-
-impl<R: Rule> Plan for Step<'_, R> {
-    fn run(&self, start: usize) -> engine::Run {
-        let i = self.runs.partition_point(|&(end, _)| end <= start);
-        let (end, group) = self.runs[i];
-        engine::Run { end, group: Some(group).filter(|&group| !self.members[group].group.frozen) }
-    }
-
-    fn at<W: WithFormula>(&self, group: usize, with: W) -> W::Output {
-        let Member { rule, steps, .. } = &self.members[group];
-        let shared = rule.shared();
-        let condition = self.pipeline.condition(self.clip_factor, &shared);
-        rule.at(steps.saturating_add(1), Decayed { shared, with: Conditioned { condition, with } })
-    }
-
-    fn slots(&self, group: usize) -> &[usize] {
-        &self.members[group].slots
-    }
-}
-
-/// Puts the decays around a rule's formula.
-struct Decayed<W> {
-    shared: Shared,
-    with: W,
-}
-
-impl<W: WithFormula> WithFormula for Decayed<W> {
-    type Output = W::Output;
-
-    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> W::Output {
-        self.shared.decayed(formula, self.with)
-    }
-}
-
-/// Puts the condition around what the decays are in.
-struct Conditioned<W> {
-    condition: Option<Condition<()>>,
-    with: W,
-}
-
-impl<W: WithFormula> WithFormula for Conditioned<W> {
-    type Output = W::Output;
-
-    fn formula<F: Formula<S>, const S: usize>(self, then: F) -> W::Output {
-        match self.condition {
-            None => self.with.formula(then),
-            Some(Condition { scale, clip, params, .. }) => {
-                self.with.formula(Condition { scale, clip, params, then })
-            }
-        }
-    }
 }
