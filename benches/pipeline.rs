@@ -118,7 +118,7 @@ fn pipeline(c: &mut Criterion) {
     let clamp = Pipeline { scale: 0.5, clip_value: Some(0.1), ..none };
     let skip = Pipeline { non_finite: NonFinite::Skip, ..none };
     let measured = Pipeline { measure_update: true, ..none };
-    let clamp_params = Pipeline { clamp_params: Some((-1.0, 1.0)), ..none };
+    let clamp_params = Pipeline { min_param: Some(-1.0), max_param: Some(1.0), ..none };
     let all = Pipeline { max_norm: Some(1.0), non_finite: NonFinite::Skip, measure_update: true, ..clamp };
     let flat = LazyCell::new(|| RefCell::new(Flat::new(N)));
     let mut row = |name: &str, step: &mut dyn FnMut(&mut Flat)| {

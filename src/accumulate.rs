@@ -37,7 +37,7 @@ pub fn axpy(a: f64, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
     if a == 1.0 {
         apply(Level::best(), Parallelism::default(), Add, y, x);
     } else {
-        apply(Level::best(), Parallelism::default(), AddScaled(Factor::new(a)), y, x);
+        apply(Level::best(), Parallelism::default(), AddScaled(Factor::of_any_size(a)), y, x);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod walk;
 
 pub(crate) use fold::{Change, Magnitude, measure};
 pub use level::Level;
-pub(crate) use sweep::{Beside, SLOTS, apply, sweep};
+pub(crate) use sweep::{Beside, Follow, SLOTS, apply, sweep};
 pub use tensor::Tensor;
 
 use crate::WithFormula;

@@ -14,12 +14,12 @@ pub enum Error {
         /// What it must be.
         allowed: &'static str,
     },
-    /// A slice does not have as many elements as the optimizer was made for.
-    #[error("{what} has {found} elements, but the optimizer was made for {expected}")]
+    /// A slice does not have as many elements as the optimizer was made for, or as another.
+    #[error("{what} has {found} elements, but must have {expected}")]
     Length {
         /// Which slice.
         what: &'static str,
-        /// The optimizer's length.
+        /// The right length.
         expected: usize,
         /// The slice's length.
         found: usize,
@@ -35,7 +35,7 @@ pub enum Error {
         grads: usize,
     },
     /// Gradients are not finite, and the call asked for an error then.
-    #[error("{count} gradients are not finite, the first of them at {first}")]
+    #[error("gradients are not finite: {count} in all, the first at {first}")]
     NonFinite {
         /// How many.
         count: u64,
@@ -93,6 +93,12 @@ pub enum Error {
         what: &'static str,
         /// The name.
         name: String,
+    },
+    /// Tensors have more elements together than there are addresses.
+    #[error("the tensors have more than {allowed} elements together")]
+    TooManyElements {
+        /// The largest number.
+        allowed: usize,
     },
     /// The groups' rules together name more slots than an optimizer has.
     #[error("the rules name more than {allowed} state slots in all")]

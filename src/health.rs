@@ -6,7 +6,7 @@ use crate::{Error, Report};
 /// What a trainer may want to log, gathered from the [`Report`]s of its steps without another look at any gradient.
 ///
 /// The numbers need what the steps have measured: norms [`measure_grads`](crate::Pipeline::measure_grads) or anything
-/// that implies it, the ratio [`measure_update`](crate::Pipeline::measure_update).
+/// that implies it, the ratio [`measure_update`](crate::Pipeline::measure_update). A step that is an error has no report.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -89,9 +89,9 @@ impl Health {
 
     /// Takes in what a step has found.
     pub fn record(&mut self, report: &Report) {
-        self.steps += 1;
-        self.skipped += u64::from(report.skipped);
-        self.clipped += u64::from(report.clipped());
+        self.steps = self.steps.saturating_add(1);
+        self.skipped = self.skipped.saturating_add(u64::from(report.skipped));
+        self.clipped = self.clipped.saturating_add(u64::from(report.clipped()));
         if let Some(grads) = report.grads {
             self.non_finite = self.non_finite.saturating_add(grads.non_finite);
             self.last_norm = Some(grads.norm);
@@ -123,7 +123,7 @@ impl Health {
 
 /// A running mean that begins as the plain one, so that it owes nothing to zero.
 fn mean(so_far: &mut Option<f64>, count: &mut u64, decay: f64, next: f64) {
-    *count += 1;
+    *count = count.saturating_add(1);
     let plain = 1.0 - 1.0 / *count as f64;
     let keep = if plain < decay { plain } else { decay };
     *so_far = Some(so_far.map_or(next, |mean| mean * keep + next * (1.0 - keep)));

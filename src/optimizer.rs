@@ -54,8 +54,8 @@ impl<R: Rule> Optimizer<R> {
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does
-    /// not take the state that it names, [`Error::Name`] if it names a slot twice, [`Error::Memory`] if there is no
-    /// room for the state.
+    /// not take the state that it names, [`Error::Name`] if it names a slot twice, [`Error::TooManySlots`] if it names
+    /// more than eight, [`Error::Memory`] if there is no room for the state.
     pub fn new(rule: R, len: usize) -> Result<Self, Error> {
         let member = Member::new(Group::new(rule, 0..len))?;
         Self::from_members(vec![member], vec![(len, 0)], len)
@@ -81,9 +81,18 @@ impl<R: Rule> Optimizer<R> {
         runs: Vec<(usize, usize)>,
         len: usize,
     ) -> Result<Self, Error> {
-        let mut state = Vec::new();
+        let mut state: Vec<Slot> = Vec::new();
         for member in &mut members {
-            member.slots = slots(&mut state, &member.rule, len)?;
+            for name in member.names {
+                if state.iter().all(|slot| slot.name != *name) {
+                    let memory = Error::Memory { slots: member.names.len(), len };
+                    state.push(Slot::new(name, len).ok_or(memory)?);
+                }
+            }
+            if state.len() > SLOTS {
+                return Err(Error::TooManySlots { allowed: SLOTS });
+            }
+            member.slots = place_slots(&state, member.names);
         }
         let (level, parallelism) = (Level::best(), Parallelism::default());
         Ok(Self { members, runs, len, steps: 0, state, ema: None, level, parallelism })
@@ -107,8 +116,8 @@ impl<R: Rule> Optimizer<R> {
         self.rule().shared().lr
     }
 
-    /// Changes the learning rate of every group, from the next step on. Each multiplies it by its
-    /// [`lr_scale`](Group::lr_scale).
+    /// Changes the learning rate of every group to this one, from the next step on. Each multiplies it by its
+    /// [`lr_scale`](Group::lr_scale), which is how groups under one schedule learn at rates of their own.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] if a rule does not allow it; all learning rates stay as they were then.
@@ -119,6 +128,17 @@ impl<R: Rule> Optimizer<R> {
         for member in &mut self.members {
             (member.group.rule, member.rule) = member.at_lr(lr)?;
         }
+        Ok(())
+    }
+
+    /// Changes the learning rate of one group, from the next step on.
+    ///
+    /// # Errors
+    /// [`Error::NoGroup`], or [`Error::Hyperparameter`] if the rule does not allow it; it stays as it was then.
+    pub fn set_group_lr(&mut self, group: usize, lr: f64) -> Result<(), Error> {
+        let rules = self.member(group)?.at_lr(lr)?;
+        let member = &mut self.members[group];
+        (member.group.rule, member.rule) = rules;
         Ok(())
     }
 
@@ -209,19 +229,7 @@ impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
     }
 }
 
-/// Where the slots that a rule names are in `state`, which gets those that it lacks.
-fn slots(state: &mut Vec<Slot>, rule: &impl Rule, len: usize) -> Result<Vec<usize>, Error> {
-    let names = rule.slots();
-    let mut places = Vec::with_capacity(names.len());
-    for name in names {
-        let place = state.iter().position(|slot| slot.name == *name);
-        if place.is_none() {
-            if state.len() == SLOTS {
-                return Err(Error::TooManySlots { allowed: SLOTS });
-            }
-            state.push(Slot::new(name, len).ok_or(Error::Memory { slots: names.len(), len })?);
-        }
-        places.push(place.unwrap_or(state.len() - 1));
-    }
-    Ok(places)
+/// Where the slots of these names are.
+fn place_slots(state: &[Slot], names: &[&str]) -> Vec<usize> {
+    names.iter().filter_map(|name| state.iter().position(|slot| slot.name == *name)).collect()
 }

@@ -207,10 +207,10 @@ pub fn power(base: f64, exponent: u64) -> f64 {
 
 /// The parameter as a step leaves it, with bounds.
 #[must_use]
-pub fn clamp(p: f32, bounds: Option<(f64, f64)>) -> f32 {
-    match bounds {
-        Some((low, _)) if p < low as f32 => low as f32,
-        Some((_, high)) if p > high as f32 => high as f32,
+pub fn clamp(p: f32, min_param: Option<f64>, max_param: Option<f64>) -> f32 {
+    match (min_param, max_param) {
+        (Some(low), _) if p < low as f32 => low as f32,
+        (_, Some(high)) if p > high as f32 => high as f32,
         _ => p,
     }
 }
@@ -219,7 +219,7 @@ pub fn clamp(p: f32, bounds: Option<(f64, f64)>) -> f32 {
 #[must_use]
 pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
     let factor = max_norm / (norm + 1e-6);
-    if factor > 1.0 || max_norm == f64::INFINITY { 1.0 } else { factor }
+    if factor > 1.0 { 1.0 } else { factor }
 }
 
 /// The sum behind every norm. Up to 16,384 numbers are added in order to sixteen sums, the `i`th to sum `i % 16`, which

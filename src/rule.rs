@@ -77,8 +77,14 @@ any::rules! {
 /// ```
 pub trait Rule: Clone + Send + Sync {
     /// Names of the state slots, in the order in which the formula takes them. They may depend on the
-    /// hyperparameters, but not on the learning rate.
+    /// hyperparameters, but not on the learning rate. An optimizer has room for eight.
     fn slots(&self) -> &'static [&'static str];
+
+    /// What a slot holds, in words that rules share: on a [switch](crate::Optimizer::set_rule), state goes on under
+    /// another name of the same meaning, and not under the same name with another. By default, its name.
+    fn meaning(&self, slot: &'static str) -> &'static str {
+        slot
+    }
 
     /// Whether the hyperparameters make sense.
     ///

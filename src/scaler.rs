@@ -61,7 +61,8 @@ impl LossScaler {
     pub fn check(&self) -> Result<(), Error> {
         let Self { scale, growth_factor, backoff_factor, growth_interval, .. } = *self;
         let largest = f64::from(f32::MAX);
-        range::check("scale", scale, scale > 0.0 && scale <= largest, "in (0, f32::MAX]")?;
+        let scales = scale >= 1.0 / largest && scale <= largest;
+        range::check("scale", scale, scales, "in [1 / f32::MAX, f32::MAX]")?;
         range::check(
             "growth_factor",
             growth_factor,
@@ -83,11 +84,13 @@ impl LossScaler {
         1.0 / self.scale
     }
 
-    /// Learns from a step whose gradients were measured, as [`NonFinite::Skip`](crate::NonFinite::Skip) has them.
+    /// Learns from a step whose gradients were measured, as [`NonFinite::Skip`](crate::NonFinite::Skip) has them. From
+    /// any other there is nothing to learn, nor from an error.
     pub fn update(&mut self, report: &Report) {
-        if report.grads.is_some_and(|grads| grads.non_finite > 0) {
+        let Some(grads) = report.grads else { return };
+        if grads.non_finite > 0 {
             let scale = self.scale * self.backoff_factor;
-            if scale > 0.0 {
+            if 1.0 / scale <= f64::from(f32::MAX) {
                 self.scale = scale;
             }
             self.clean_steps = 0;

@@ -16,7 +16,7 @@ use crate::rule::range;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Stopping {
-    /// So many observations in a row without progress are enough.
+    /// So many observations in a row without progress are enough; at least 1.
     pub patience: u64,
     /// How much lower than the best a number must be to be progress. Not negative.
     pub tolerance: f64,
@@ -41,6 +41,7 @@ impl Stopping {
     /// # Errors
     /// [`Error::Hyperparameter`] names the first that is not.
     pub fn check(&self) -> Result<(), Error> {
+        range::check("patience", self.patience as f64, self.patience > 0, "at least 1")?;
         range::check("tolerance", self.tolerance, self.tolerance >= 0.0, "at least 0")?;
         range::check("goal", self.goal.unwrap_or(0.0), !self.goal.is_some_and(f64::is_nan), "a number")
     }

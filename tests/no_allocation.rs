@@ -80,7 +80,8 @@ fn whole_pipeline(optimizer: &mut Optimizer<AnyRule>, params: &mut [f32], grads:
         max_norm: Some(1.0),
         clip_value: Some(0.5),
         non_finite: NonFinite::Skip,
-        clamp_params: Some((-2.0, 2.0)),
+        min_param: Some(-2.0),
+        max_param: Some(2.0),
         measure_grads: true,
         measure_update: true,
     };

@@ -7,6 +7,9 @@ use core::mem::take;
 /// How many elements are added up in lanes before the partial sums are joined pair by pair.
 pub(super) const LEAF: usize = 1 << 14;
 
+/// So few elements that what is done with them next finds them in the cache of the core.
+pub(super) const BLOCK: usize = 1 << 12;
+
 /// What one read of the gradients tells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Magnitude {
@@ -29,7 +32,7 @@ pub(crate) fn measure(
     limit: f32,
 ) -> Magnitude {
     let leaf = |part: &mut Part<'_, '_, 0>| {
-        let mut gradients = Gradients::new(limit);
+        let mut gradients = MagnitudeSums::new(limit);
         part.each_run(run, |group, part| {
             if group.is_some() {
                 let mut start = part.start;
@@ -65,7 +68,7 @@ impl Sums {
     }
 }
 
-struct Gradients {
+struct MagnitudeSums {
     squares: Sums,
     /// As bits, whose order is that of magnitudes, NaN above all.
     max: [u32; 16],
@@ -76,7 +79,7 @@ struct Gradients {
 
 const MAGNITUDE: u32 = !(1 << 31);
 
-impl Gradients {
+impl MagnitudeSums {
     fn new(limit: f32) -> Self {
         let (limit, non_finite) = (limit.to_bits(), 0);
         Self { squares: Sums([0.0; 16]), max: [0; 16], limit, non_finite, first_non_finite: None }
@@ -84,18 +87,13 @@ impl Gradients {
 
     /// Adds consecutive elements, of which the first is the `start`th of the call.
     fn add(&mut self, level: Level, start: usize, grads: &[f32]) {
-        let (head, whole) = grads.split_at(grads.len().min(start.wrapping_neg() % 16));
-        let (whole, tail) = whole.as_chunks::<16>();
-        for (k, g) in (start % 16..).zip(head) {
-            self.add_one(k, *g);
-        }
+        let (lane, head, tiles, tail) = in_lanes(start, grads);
+        (lane..).zip(head).for_each(|(k, g)| self.add_one(k, *g));
         level.run(
             #[inline(always)]
-            || self.add_tiles(whole),
+            || self.add_tiles(tiles),
         );
-        for (k, g) in tail.iter().enumerate() {
-            self.add_one(k, *g);
-        }
+        (0..).zip(tail).for_each(|(k, g)| self.add_one(k, *g));
         if self.max.iter().any(|&max| max > self.limit) {
             let beyond = |g: &f32| g.to_bits() & MAGNITUDE > self.limit;
             self.non_finite += grads.iter().filter(|g| beyond(g)).count() as u64;
@@ -148,54 +146,64 @@ impl Change {
     }
 }
 
-pub(super) struct Changes {
+pub(super) struct ChangeSums {
     update: Sums,
     params: Sums,
+    before: [f32; BLOCK],
 }
 
-impl Changes {
+impl ChangeSums {
     pub(super) const fn new() -> Self {
-        Self { update: Sums([0.0; 16]), params: Sums([0.0; 16]) }
+        Self { update: Sums([0.0; 16]), params: Sums([0.0; 16]), before: [0.0; BLOCK] }
     }
 
-    /// Adds consecutive parameters, of which the first is the `start`th of the call.
-    pub(super) fn add(&mut self, level: Level, start: usize, before: &[f32], after: &[f32]) {
-        let head = after.len().min(start.wrapping_neg() % 16);
-        let (head_before, before) = before.split_at(head);
-        let (head_after, after) = after.split_at(head);
-        for (k, (before, after)) in (start % 16..).zip(head_before.iter().zip(head_after)) {
-            self.add_one(k, *before, *after);
-        }
-        let (before, tail_before) = before.as_chunks();
-        let (after, tail_after) = after.as_chunks();
+    /// Remembers a block of parameters as they are.
+    pub(super) fn before(&mut self, params: &[f32]) {
+        self.before[..params.len()].copy_from_slice(params);
+    }
+
+    /// Adds the block as it is now, of which the first is the `start`th element of the call.
+    pub(super) fn after(&mut self, level: Level, start: usize, params: &[f32]) {
+        let Self { update, params: sizes, before } = self;
+        let mut sums = (*update, *sizes);
+        let (lane, head_before, tiles_before, tail_before) = in_lanes(start, &before[..params.len()]);
+        let (_, head, tiles, tail) = in_lanes(start, params);
+        (lane..).zip(head_before.iter().zip(head)).for_each(|(k, (a, b))| add_change(&mut sums, k, *a, *b));
         level.run(
             #[inline(always)]
-            || self.add_tiles(before, after),
+            || add_tiles(&mut sums, tiles_before, tiles),
         );
-        for (k, (before, after)) in tail_before.iter().zip(tail_after).enumerate() {
-            self.add_one(k, *before, *after);
-        }
-    }
-
-    #[inline(always)]
-    fn add_one(&mut self, k: usize, before: f32, after: f32) {
-        let (before, after) = (f64::from(before), f64::from(after));
-        self.update.0[k] += (after - before) * (after - before);
-        self.params.0[k] += after * after;
-    }
-
-    #[inline(always)]
-    fn add_tiles(&mut self, before: &[[f32; 16]], after: &[[f32; 16]]) {
-        let mut sums = Self { ..*self };
-        for (before, after) in before.iter().zip(after) {
-            for k in 0..16 {
-                sums.add_one(k, before[k], after[k]);
-            }
-        }
-        *self = sums;
+        (0..).zip(tail_before.iter().zip(tail)).for_each(|(k, (a, b))| add_change(&mut sums, k, *a, *b));
+        (*update, *sizes) = sums;
     }
 
     pub(super) fn total(self) -> Change {
         Change { update: self.update.total(), params: self.params.total() }
     }
+}
+
+#[inline(always)]
+fn add_change((update, params): &mut (Sums, Sums), k: usize, before: f32, after: f32) {
+    let (before, after) = (f64::from(before), f64::from(after));
+    update.0[k] += (after - before) * (after - before);
+    params.0[k] += after * after;
+}
+
+#[inline(always)]
+fn add_tiles(sums: &mut (Sums, Sums), before: &[[f32; 16]], after: &[[f32; 16]]) {
+    let mut in_registers = *sums;
+    for (before, after) in before.iter().zip(after) {
+        for k in 0..16 {
+            add_change(&mut in_registers, k, before[k], after[k]);
+        }
+    }
+    *sums = in_registers;
+}
+
+/// Elements of which the first is the `start`th of the call: the lane of the first, those before a whole tile, whole
+/// tiles, and those after, which begin again at lane 0.
+fn in_lanes(start: usize, x: &[f32]) -> (usize, &[f32], &[[f32; 16]], &[f32]) {
+    let (head, whole) = x.split_at(x.len().min(start.wrapping_neg() % 16));
+    let (tiles, tail) = whole.as_chunks();
+    (start % 16, head, tiles, tail)
 }

@@ -1,6 +1,6 @@
 //! Every element's formula in one pass over memory.
 
-use super::fold::{Change, Changes, LEAF};
+use super::fold::{BLOCK, Change, ChangeSums, LEAF};
 use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
 use super::walk::{Streams, walk};
@@ -13,16 +13,22 @@ use core::mem::take;
 /// How many slots an optimizer can have.
 pub(crate) const SLOTS: usize = 8;
 
-/// So few elements that what is done with them next finds them in the cache of the core.
-const BLOCK: usize = 1 << 12;
-
 /// What is done beside the update, while a block is in the cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Beside {
     /// Whether the change is added up; it is zero otherwise.
     pub(crate) measured: bool,
-    /// How much of itself the average of the parameters keeps, which is the slot after those of the rules.
-    pub(crate) ema: Option<f64>,
+    /// What the average of the parameters does, which is the slot after those of the rules.
+    pub(crate) follow: Option<Follow>,
+}
+
+/// How an average takes in the next parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Follow {
+    /// It becomes them.
+    Copying,
+    /// It keeps so much of itself.
+    Moving(f64),
 }
 
 /// Updates all elements that are not frozen, and sets to zero the gradients that are to be.
@@ -35,19 +41,20 @@ pub(crate) fn sweep(
     beside: Beside,
 ) -> Change {
     let leaf = if beside.measured { LEAF } else { parallelism.grain() };
-    let visit = |part: &mut Part<'_, '_, { SLOTS + 1 }>| {
-        let mut changes = beside.measured.then(Changes::new);
+    let update = |part: &mut Part<'_, '_, { SLOTS + 1 }>| {
+        let mut changes = beside.measured.then(ChangeSums::new);
         part.each_run(&|start| plan.run(start), |group, part| {
-            let ema = beside.ema.map(|decay| Ema { decay, average: take(&mut part.state[SLOTS]) });
-            let mut blocks = Blocks { level, start: part.start, changes: changes.as_mut(), ema };
+            let average = take(&mut part.state[SLOTS]);
+            let mut visit =
+                Visit { level, start: part.start, changes: changes.as_mut(), follow: beside.follow, average };
             match group {
-                Some(group) => plan.at(group, Update { part, slots: plan.slots(group), blocks }),
-                None => take(&mut part.span).for_each(|tensor| blocks.frozen(tensor)),
+                Some(group) => plan.at(group, Update { part, slots: plan.slots(group), visit }),
+                None => take(&mut part.span).for_each(|tensor| visit.frozen(tensor)),
             }
         });
-        changes.map_or(Change::NONE, Changes::total)
+        changes.map_or(Change::NONE, ChangeSums::total)
     };
-    tree(parallelism, leaf, Part::new(tensors, state), &visit, Change::join)
+    tree(parallelism, leaf, Part::new(tensors, state), &update, Change::join)
 }
 
 /// Applies one formula without state to every element.
@@ -83,64 +90,58 @@ struct Update<'a, 'b, 'c> {
     /// By reference, as it would be moved through every decorator.
     part: &'c mut Part<'a, 'b, { SLOTS + 1 }>,
     slots: &'c [usize],
-    blocks: Blocks<'a, 'c>,
+    visit: Visit<'a, 'c>,
 }
 
 impl WithFormula for Update<'_, '_, '_> {
     type Output = ();
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) {
-        let Self { part, slots, mut blocks } = self;
+        let Self { part, slots, mut visit } = self;
         let mut state = select(&mut part.state, slots);
         for tensor in take(&mut part.span) {
             let state = split_off(&mut state, tensor.params.len());
             match tensor {
-                Tensor { params, grads: Grads::Keep(grads) } if blocks.nothing_beside() => {
-                    walk(blocks.level, &formula, Streams { params, grads, state });
+                Tensor { params, grads: Grads::Keep(grads) } if visit.nothing_beside() => {
+                    walk(visit.level, &formula, Streams { params, grads, state });
                 }
-                tensor => blocks.update(&formula, tensor, state),
+                tensor => visit.update(&formula, tensor, state),
             }
         }
     }
 }
 
 /// Consecutive elements, block by block.
-struct Blocks<'a, 'c> {
+struct Visit<'a, 'c> {
     level: Level,
     start: usize,
-    changes: Option<&'c mut Changes>,
-    ema: Option<Ema<'a>>,
-}
-
-struct Ema<'a> {
-    decay: f64,
+    changes: Option<&'c mut ChangeSums>,
+    follow: Option<Follow>,
+    /// Empty if nothing follows.
     average: &'a mut [f32],
 }
 
-impl Blocks<'_, '_> {
+impl Visit<'_, '_> {
     const fn nothing_beside(&self) -> bool {
-        self.changes.is_none() && self.ema.is_none()
+        self.changes.is_none() && self.follow.is_none()
     }
 
-    #[inline(never)] // keeps `before` off the stack of a plain step
     fn update<F: Formula<S>, const S: usize>(
         &mut self,
         formula: &F,
         mut tensor: Tensor<'_>,
         mut state: [&mut [f32]; S],
     ) {
-        let mut before = [0.0; BLOCK];
         while !tensor.params.is_empty() {
             let len = BLOCK.min(tensor.params.len());
             let (mut block, rest) = tensor.split_at(len);
-            let before = &mut before[..len];
-            if self.changes.is_some() {
-                before.copy_from_slice(block.params);
+            if let Some(changes) = &mut self.changes {
+                changes.before(block.params);
             }
             let (params, grads) = block.both();
             walk(self.level, formula, Streams { params, grads, state: split_off(&mut state, len) });
             if let Some(changes) = &mut self.changes {
-                changes.add(self.level, self.start, before, block.params);
+                changes.after(self.level, self.start, block.params);
             }
             self.follow(block.params);
             block.zero();
@@ -156,23 +157,27 @@ impl Blocks<'_, '_> {
 
     /// The average takes in the next parameters.
     fn follow(&mut self, params: &[f32]) {
-        let Some(ema) = &mut self.ema else { return };
-        let (average, rest) = take(&mut ema.average).split_at_mut(params.len());
-        ema.average = rest;
+        let Some(follow) = self.follow else { return };
+        let (average, rest) = take(&mut self.average).split_at_mut(params.len());
+        self.average = rest;
+        let decay = match follow {
+            Follow::Copying => return average.copy_from_slice(params),
+            Follow::Moving(decay) => decay,
+        };
         let streams = Streams { params: average, grads: params, state: [] };
-        if Average::from_x(ema.decay) {
-            walk(self.level, &Follow(Average::<true>::new(ema.decay)), streams);
+        if Average::from_x(decay) {
+            walk(self.level, &Moving(Average::<true>::new(decay)), streams);
         } else {
-            walk(self.level, &Follow(Average::<false>::new(ema.decay)), streams);
+            walk(self.level, &Moving(Average::<false>::new(decay)), streams);
         }
     }
 }
 
 /// An average in the place of a parameter, and the parameter in that of its gradient.
 #[derive(Clone, Copy)]
-struct Follow<const FROM_X: bool>(Average<FROM_X>);
+struct Moving<const FROM_X: bool>(Average<FROM_X>);
 
-impl<const FROM_X: bool> Formula<0> for Follow<FROM_X> {
+impl<const FROM_X: bool> Formula<0> for Moving<FROM_X> {
     #[inline(always)]
     fn update<L: Lane>(&self, average: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
         (self.0.update(average, x), [])

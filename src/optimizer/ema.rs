@@ -3,6 +3,7 @@
 use super::Optimizer;
 use super::slot::Slot;
 use crate::Error;
+use crate::engine::Follow;
 use crate::rule::range;
 
 #[derive(Clone)]
@@ -13,9 +14,9 @@ pub(super) struct Ema {
 }
 
 impl Ema {
-    /// Nothing is kept at first: the average begins as the parameters.
-    pub(super) fn next_decay(&mut self) -> f64 {
-        if core::mem::replace(&mut self.begun, true) { self.decay } else { 0.0 }
+    /// How the average takes in the next parameters.
+    pub(super) fn next(&mut self) -> Follow {
+        if core::mem::replace(&mut self.begun, true) { Follow::Moving(self.decay) } else { Follow::Copying }
     }
 }
 

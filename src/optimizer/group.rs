@@ -51,7 +51,9 @@ pub(super) struct Member<R> {
     /// The group's rule at the learning rate that it is stepped with.
     pub(super) rule: R,
     pub(super) steps: u64,
-    /// Where the rule's slots are among the optimizer's.
+    /// The rule's slots.
+    pub(super) names: &'static [&'static str],
+    /// Where they are among the optimizer's.
     pub(super) slots: Vec<usize>,
 }
 
@@ -66,7 +68,7 @@ impl<R: Rule> Member<R> {
             return Err(Error::Name { what: "state slots", name: (*name).to_owned() });
         }
         let lr = group.rule.shared().lr;
-        let mut member = Self { rule: group.rule.clone(), group, steps: 0, slots: vec![] };
+        let mut member = Self { rule: group.rule.clone(), group, steps: 0, names, slots: vec![] };
         (_, member.rule) = member.at_lr(lr)?;
         member.expect_slots()?;
         Ok(member)
@@ -80,12 +82,31 @@ impl<R: Rule> Member<R> {
         let mut scaled = rule.clone();
         scaled.set_lr(lr * self.group.lr_scale);
         scaled.check()?;
+        for slots in [rule.slots(), scaled.slots()] {
+            if slots != self.names {
+                return Err(Error::Slots { expected: self.names.len(), found: slots.len() });
+            }
+        }
         Ok((rule, scaled))
+    }
+
+    /// The group's part of `all`, range by range.
+    pub(super) fn gather(&self, all: &[f32]) -> Vec<f32> {
+        self.group.ranges.iter().flat_map(|range| &all[range.clone()]).copied().collect()
+    }
+
+    /// Puts back what was gathered.
+    pub(super) fn scatter(&self, mut numbers: &[f32], all: &mut [f32]) {
+        for range in self.group.ranges.iter().cloned() {
+            let (here, rest) = numbers.split_at(range.len());
+            all[range].copy_from_slice(here);
+            numbers = rest;
+        }
     }
 
     /// Whether the formula of the next step takes the slots that the rule names.
     pub(super) fn expect_slots(&self) -> Result<(), Error> {
-        self.rule.at(self.steps.saturating_add(1), ExpectSlots(self.rule.slots().len()))
+        self.rule.at(self.steps.saturating_add(1), ExpectSlots(self.names.len()))
     }
 }
 

@@ -30,7 +30,7 @@ impl Layout {
     /// From names and numbers of elements, in order.
     ///
     /// # Errors
-    /// [`Error::Name`] if two have one name, [`Error::Memory`] if there are more elements than addresses.
+    /// [`Error::Name`] if two have one name, [`Error::TooManyElements`] if there are more than addresses.
     pub fn new<N: Into<String>>(tensors: impl IntoIterator<Item = (N, usize)>) -> Result<Self, Error> {
         let (mut layout, mut names, mut start) = (Self::default(), std::collections::HashSet::new(), 0_usize);
         for (name, len) in tensors {
@@ -38,7 +38,7 @@ impl Layout {
             if !names.insert(name.clone()) {
                 return Err(Error::Name { what: "tensors", name });
             }
-            let end = start.checked_add(len).ok_or(Error::Memory { slots: 1, len: usize::MAX })?;
+            let end = start.checked_add(len).ok_or(Error::TooManyElements { allowed: usize::MAX })?;
             layout.tensors.push((name, start..end));
             start = end;
         }

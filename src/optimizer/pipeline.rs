@@ -5,6 +5,8 @@ use crate::engine::{self, Level, Magnitude, Parallelism, Run, Tensor};
 use crate::formula::{Condition, Factor};
 use crate::rule::{Shared, range};
 
+const LARGEST: f64 = f32::MAX as f64;
+
 /// What is done to the gradients of a step on their way in. They are not modified themselves.
 ///
 /// In this order: the gradient is multiplied by [`scale`](Self::scale), then by a factor that brings the norm of all
@@ -36,7 +38,7 @@ pub struct Pipeline {
     /// `[0, f32::MAX]`.
     pub scale: f64,
     /// The largest norm of all gradients of the call together that stays. Beyond it, all are multiplied by
-    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. Not negative; infinity clips nothing.
+    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. In `[0, f32::MAX]`.
     ///
     /// Pascanu et al., *On the difficulty of training recurrent neural networks*, <https://arxiv.org/abs/1211.5063>.
     pub max_norm: Option<f64>,
@@ -44,8 +46,10 @@ pub struct Pipeline {
     pub clip_value: Option<f64>,
     /// What to do if there are gradients that are not finite.
     pub non_finite: NonFinite,
-    /// The least and the largest parameter that stay, after the update.
-    pub clamp_params: Option<(f64, f64)>,
+    /// The least parameter that stays after the update, between `-f32::MAX` and `f32::MAX`.
+    pub min_param: Option<f64>,
+    /// The largest, at least `min_param`.
+    pub max_param: Option<f64>,
     /// Whether to report on the gradients, even if nothing above needs to know them.
     pub measure_grads: bool,
     /// Whether to report how far the parameters have moved.
@@ -60,7 +64,8 @@ impl Default for Pipeline {
             max_norm: None,
             clip_value: None,
             non_finite: NonFinite::Propagate,
-            clamp_params: None,
+            min_param: None,
+            max_param: None,
             measure_grads: false,
             measure_update: false,
         }
@@ -71,7 +76,8 @@ impl Default for Pipeline {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NonFinite {
-    /// Go on: they go where IEEE 754 sends them. With `max_norm`, that is everywhere, as in PyTorch.
+    /// Go on: they go where IEEE 754 sends them. With `max_norm`, as in PyTorch, one NaN makes all gradients NaN; one
+    /// infinity makes itself NaN, and all others zero.
     #[default]
     Propagate,
     /// Leave parameters, state and step count of all groups as they are, and report it.
@@ -122,9 +128,8 @@ pub struct Update {
 impl Report {
     /// Whether the gradients were clipped by their norm.
     #[must_use]
-    #[allow(clippy::float_cmp, reason = "exactly 1 changes nothing")]
     pub fn clipped(&self) -> bool {
-        self.clip_factor != 1.0
+        self.clip_factor < 1.0
     }
 }
 
@@ -144,14 +149,11 @@ impl Pipeline {
     /// [`Error::Hyperparameter`] names the first that is not.
     pub fn check(&self) -> Result<(), Error> {
         range::non_negative("scale", self.scale)?;
-        if let Some(max_norm) = self.max_norm {
-            range::check("max_norm", max_norm, max_norm >= 0.0, "at least 0")?;
-        }
+        range::non_negative("max_norm", self.max_norm.unwrap_or(0.0))?;
         range::non_negative("clip_value", self.clip_value.unwrap_or(0.0))?;
-        if let Some((low, high)) = self.clamp_params {
-            range::check("clamp_params.0", low, !low.is_nan(), "a number")?;
-            range::check("clamp_params.1", high, high >= low, "at least clamp_params.0")?;
-        }
+        let (low, high) = (self.min_param.unwrap_or(-LARGEST), self.max_param.unwrap_or(LARGEST));
+        range::check("min_param", low, low.abs() <= LARGEST, "in [-f32::MAX, f32::MAX]")?;
+        range::check("max_param", high, (low..=LARGEST).contains(&high), "in [min_param, f32::MAX]")?;
         Ok(())
     }
 
@@ -174,13 +176,10 @@ impl Pipeline {
     }
 
     pub(super) fn clip_factor(&self, norm: f64) -> f64 {
-        match self.max_norm {
-            Some(max_norm) if max_norm.is_finite() => {
-                let factor = max_norm / (norm + 1e-6);
-                if factor > 1.0 { 1.0 } else { factor }
-            }
-            _ => 1.0,
-        }
+        self.max_norm.map_or(1.0, |max_norm| {
+            let factor = max_norm / (norm + 1e-6);
+            if factor > 1.0 { 1.0 } else { factor }
+        })
     }
 
     /// What this and a rule's own options come to. `None` if gradients and parameters stay as they are.
@@ -189,18 +188,17 @@ impl Pipeline {
     pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition<()>> {
         let scale = self.scale * clip_factor * if shared.maximize { -1.0 } else { 1.0 };
         let clips = [self.clip_value, shared.clip_value];
-        if scale == 1.0 && clips == [None; 2] && self.clamp_params.is_none() {
+        if scale == 1.0 && [clips, [self.min_param, self.max_param]] == [[None; 2]; 2] {
             return None;
         }
         let [clip, other] = clips.map(|clip| clip.map_or(f32::INFINITY, |clip| clip as f32));
-        let params = self
-            .clamp_params
-            .map_or((f32::NEG_INFINITY, f32::INFINITY), |(low, high)| (low as f32, high as f32));
+        let low = self.min_param.map_or(f32::NEG_INFINITY, |low| low as f32);
+        let high = self.max_param.map_or(f32::INFINITY, |high| high as f32);
         let clip = if other < clip { other } else { clip };
         Some(Condition {
             scale: Factor::of_any_size(scale),
             clip: crate::Lane::flush(clip),
-            params,
+            params: (low, high),
             then: (),
         })
     }

@@ -74,9 +74,9 @@ impl<R: Rule> Optimizer<R> {
         for (place, slot) in state.iter_mut().zip(&mut self.state) {
             *place = slot.numbers_mut();
         }
-        let mut beside = Beside { measured: pipeline.measure_update, ema: None };
+        let mut beside = Beside { measured: pipeline.measure_update, follow: None };
         if let Some(ema) = &mut self.ema {
-            beside.ema = Some(ema.next_decay());
+            beside.follow = Some(ema.next());
             state[SLOTS] = ema.average.numbers_mut();
         }
         let change = engine::sweep(level, parallelism, tensors, state, &plan, beside);

@@ -1,18 +1,24 @@
 //! Another rule in the middle of a run.
 
 use super::group::{Group, Member};
-use super::{Optimizer, slots};
+use super::slot::Slot;
+use super::{Optimizer, place_slots};
+use crate::engine::SLOTS;
 use crate::{Error, Rule};
 
 impl<R: Rule> Optimizer<R> {
     /// Changes a group's rule or its options, from the next step on: SGD to Adam, Adam to AdamW, and back. The first
     /// group is 0, as is the only one.
     ///
-    /// State that means the same is carried over: what has the same name, and the averages of gradients (`exp_avg`,
-    /// `grad_avg`) and of their squares (`exp_avg_sq`, `square_avg`). A `momentum_buffer` is none of these, as it is a
-    /// sum. All other state starts from zero. The group's step count, which corrects averages for having started from
-    /// zero, goes on if any state was carried over; else it starts from 0 too. Learning rates are those of the new
-    /// rule, times the group's [`lr_scale`](Group::lr_scale).
+    /// State of the same [`meaning`](Rule::meaning) is carried over as it is; all other state starts from zero. So
+    /// averages of gradients and of their squares go on from Adam to AdamW, and the latter from Adam to RMSprop and
+    /// back; a `momentum_buffer`, which is a sum, goes on only within SGD or within RMSprop. Learning rates are those of
+    /// the new rule, times the group's [`lr_scale`](Group::lr_scale).
+    ///
+    /// The group's step count goes on if any state was carried over or there is none to carry; else it starts from 0.
+    /// It corrects averages for having started from zero, with the new rule's betas: early in a run this is right only
+    /// from Adam to AdamW and back, and with the betas kept. Ten steps of RMSprop make the first of Adam twenty times
+    /// too small; three steps of Adam make the first of RMSprop nine times as large as its learning rate.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -29,61 +35,47 @@ impl<R: Rule> Optimizer<R> {
     /// # Errors
     /// As [`new`](Self::new), or [`Error::NoGroup`]. The optimizer is as it was then.
     pub fn set_rule(&mut self, group: usize, rule: impl Into<R>) -> Result<(), Error> {
-        let old = self.member(group)?;
+        let old = self.member(group)?.clone();
         let mut new = Member::new(Group { rule: rule.into(), ..old.group.clone() })?;
         let others = self.members.iter().enumerate().filter(|(i, _)| *i != group);
-        let mut used: Vec<_> = others.flat_map(|(_, member)| member.rule.slots()).copied().collect();
-        used.extend(new.rule.slots());
+        let mut used: Vec<_> =
+            others.flat_map(|(_, member)| member.names).chain(new.names).copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        if used.len() > SLOTS {
+            return Err(Error::TooManySlots { allowed: SLOTS });
+        }
+        let had = |name: &&&str| self.state.iter().any(|slot| slot.name == **name);
+        let fresh = |name: &&'static str| Slot::new(name, self.len);
+        let added: Option<Vec<Slot>> = new.names.iter().filter(|name| !had(name)).map(fresh).collect();
+        let added = added.ok_or(Error::Memory { slots: new.names.len(), len: self.len })?;
 
-        let mut state = Vec::new();
-        core::mem::swap(&mut state, &mut self.state);
-        let had = state.len();
-        match slots(&mut state, &new.rule, self.len) {
-            Ok(found) => new.slots = found,
-            Err(error) => {
-                state.truncate(had);
-                self.state = state;
-                return Err(error);
+        // What moves to another slot is taken out before anything is written, as two may change places.
+        let (mut stays, mut moves) = (Vec::new(), Vec::new());
+        for &name in new.names {
+            let meaning = new.rule.meaning(name);
+            match old.names.iter().find(|of| old.rule.meaning(of) == meaning) {
+                Some(&from) if from == name => stays.push(name),
+                Some(from) => moves.push((name, old.gather(self.state(from).unwrap_or_default()))),
+                None => {}
             }
         }
-        let old = &self.members[group];
-        for (name, &slot) in new.rule.slots().iter().zip(&new.slots) {
-            let same = |of: &&str| meaning(of) == meaning(name);
-            let from = old.rule.slots().iter().position(|of| of == name);
-            let from = from.or_else(|| old.rule.slots().iter().position(same));
-            if from.is_some() {
-                new.steps = old.steps;
-            }
-            let from = from.map(|k| old.slots[k]);
-            for range in old.group.ranges.iter().cloned() {
-                match from {
-                    Some(from) if from == slot => {}
-                    Some(from) => {
-                        if let Ok([to, from]) = state.get_disjoint_mut([slot, from]) {
-                            to.numbers_mut()[range.clone()].copy_from_slice(&from.numbers()[range]);
-                        }
-                    }
-                    None if slot < had => state[slot].numbers_mut()[range].fill(0.0),
-                    None => {}
-                }
+        let goes_on = !stays.is_empty() || !moves.is_empty() || old.names == new.names;
+        new.steps = if goes_on { old.steps } else { 0 };
+
+        self.state.retain(|slot| used.contains(&slot.name));
+        self.state.extend(added);
+        for slot in self.state.iter_mut().filter(|slot| !stays.contains(&slot.name)) {
+            if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
+                old.scatter(numbers, slot.numbers_mut());
+            } else if old.names.contains(&slot.name) {
+                old.group.ranges.iter().for_each(|range| slot.numbers_mut()[range.clone()].fill(0.0));
             }
         }
         self.members[group] = new;
-        state.retain(|slot| used.contains(&slot.name));
         for member in &mut self.members {
-            let place = |name: &&str| state.iter().position(|slot| slot.name == *name);
-            member.slots = member.rule.slots().iter().filter_map(place).collect();
+            member.slots = place_slots(&self.state, member.names);
         }
-        self.state = state;
         Ok(())
-    }
-}
-
-/// Names of one meaning come to one.
-fn meaning(slot: &str) -> &str {
-    match slot {
-        "grad_avg" => "exp_avg",
-        "square_avg" => "exp_avg_sq",
-        other => other,
     }
 }

@@ -79,6 +79,12 @@ macro_rules! rules {
                 }
             }
 
+            fn meaning(&self, slot: &'static str) -> &'static str {
+                match self {
+                    $(Self::$Rule(rule) => rule.meaning(slot),)+
+                }
+            }
+
             fn check(&self) -> Result<(), Error> {
                 match self {
                     $(Self::$Rule(rule) => rule.check(),)+

@@ -133,6 +133,16 @@ impl Rule for RmsProp {
         }
     }
 
+    /// Its buffer is of updates, not of gradients. Its mean goes together only with squares of the same `alpha`, or the
+    /// variance would not be one.
+    fn meaning(&self, slot: &'static str) -> &'static str {
+        match slot {
+            "square_avg" => "exp_avg_sq",
+            "momentum_buffer" => "buffer of updates",
+            other => other,
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.shared().check()?;
         range::fraction("alpha", self.alpha)?;

@@ -108,10 +108,7 @@ fn slices_of_other_lengths_are_refused_and_nothing_is_written() {
             let mut values = vec![0.5; params];
             let error = optimizer.step(&mut values, &vec![0.25; grads]).unwrap_err();
             assert_eq!(error, Error::Length { what, expected: 20, found });
-            assert_eq!(
-                error.to_string(),
-                format!("{what} has {found} elements, but the optimizer was made for 20")
-            );
+            assert_eq!(error.to_string(), format!("{what} has {found} elements, but must have 20"));
             assert_eq!(values, vec![0.5; params]);
         }
         assert_eq!(state(&optimizer), before);

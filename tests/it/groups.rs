@@ -1,7 +1,10 @@
 //! Groups: what they hold, what is refused, and what becomes of them in the course of a run.
 
 use crate::cases::{Run, assert_bits, ordinary};
-use lanestep::{Adam, AdamW, AnyRule, Error, Group, Layout, Optimizer, RmsProp, Rule, Sgd};
+use lanestep::rule::Shared;
+use lanestep::{
+    Adam, AdamW, AnyRule, Error, Formula, Group, Lane, Layout, Optimizer, RmsProp, Rule, Sgd, WithFormula,
+};
 use std::ops::Range;
 
 fn group(range: Range<usize>) -> Group<AnyRule> {
@@ -152,62 +155,201 @@ fn names_stand_for_ranges() {
     assert!(Layout::default().is_empty());
     let error = Layout::new([("a", 3), ("a", 1)]).unwrap_err();
     assert_eq!(error, Error::Name { what: "tensors", name: "a".into() });
-    assert!(matches!(Layout::new([("a", usize::MAX), ("b", 1)]), Err(Error::Memory { .. })));
+    assert!(matches!(Layout::new([("a", usize::MAX), ("b", 1)]), Err(Error::TooManyElements { .. })));
 }
 
-/// Steps by each rule in turn, the reference beside it with the state that is said to be carried over.
+/// Steps by each rule in turn, the reference beside it with the state that is said to be carried over. The group has two
+/// ranges, a scale of its own, and beside it a group that has the same slots for ever.
 #[test]
 fn switching_carries_over_what_means_the_same() {
     let momentum = Sgd { momentum: 0.9, ..Sgd::default() };
-    let centered = RmsProp { centered: true, ..RmsProp::default() };
-    let chain: [(AnyRule, &[(&str, &str)]); 8] = [
-        (momentum.into(), &[]),
-        (Adam::default().into(), &[]),
-        (AdamW::default().into(), &[("exp_avg", "exp_avg"), ("exp_avg_sq", "exp_avg_sq")]),
+    let centered = RmsProp { centered: true, momentum: 0.5, ..RmsProp::default() };
+    let averages: &[(&str, &str)] = &[("exp_avg", "exp_avg"), ("exp_avg_sq", "exp_avg_sq")];
+    let chain: [(AnyRule, Option<&[(&str, &str)]>); 11] = [
+        (momentum.into(), None),
+        (Adam::default().into(), None),
+        (AdamW::default().into(), Some(averages)),
+        (Adam { amsgrad: true, ..Adam::default() }.into(), Some(averages)),
+        (centered.into(), Some(&[("exp_avg_sq", "square_avg")])),
         (
-            Adam { amsgrad: true, ..Adam::default() }.into(),
-            &[("exp_avg", "exp_avg"), ("exp_avg_sq", "exp_avg_sq")],
+            RmsProp { centered: false, ..centered }.into(),
+            Some(&[("square_avg", "square_avg"), ("momentum_buffer", "momentum_buffer")]),
         ),
-        (centered.into(), &[("exp_avg_sq", "square_avg"), ("exp_avg", "grad_avg")]),
-        (AdamW::default().into(), &[("square_avg", "exp_avg_sq"), ("grad_avg", "exp_avg")]),
-        (momentum.into(), &[]),
-        (Sgd { momentum: 0.5, ..momentum }.into(), &[("momentum_buffer", "momentum_buffer")]),
+        (momentum.into(), None), // the other's buffer is of updates
+        (Sgd { momentum: 0.5, ..momentum }.into(), Some(&[("momentum_buffer", "momentum_buffer")])),
+        (Sgd::default().into(), None),
+        (Sgd { weight_decay: 0.5, ..Sgd::default() }.into(), Some(&[])),
+        (AdamW::default().into(), None),
     ];
-    let len = 40;
-    let still = Group::new(AnyRule::from(Adam { amsgrad: true, ..Adam::default() }), 20..len);
-    let mut optimizer = Optimizer::with_groups([Group::new(chain[0].0, 0..20), still.clone()], len).unwrap();
-    let mut params = ordinary(&mut fastrand::Rng::with_seed(0), len);
-    let mut expected = params.clone();
-    let mut alone = vec![vec![0.0; 20]; 3];
-    let mut state: Vec<(&str, Vec<f32>)> = vec![];
-    let (mut t, mut all) = (0, 0);
+    let (len, lr_scale) = (60, 0.5);
+    let here = [10..20, 40..50];
+    let still = Group::over(AnyRule::from(Adam { amsgrad: true, ..Adam::default() }), [0..10, 20..40]);
+    let others = RmsProp { centered: true, momentum: 0.5, ..RmsProp::default() };
+    let others = Group::new(AnyRule::from(others), 50..len);
+    let first = Group { lr_scale, ..Group::over(chain[0].0, here.clone()) };
+    let mut optimizer = Optimizer::with_groups([first, still.clone(), others.clone()], len).unwrap();
+    let gather = |all: &[f32], group: &Group<AnyRule>| -> Vec<f32> {
+        group.ranges.iter().flat_map(|range| &all[range.clone()]).copied().collect()
+    };
+    let biased = |seed: u64| -> Vec<f32> {
+        ordinary(&mut fastrand::Rng::with_seed(seed), len).iter().map(|g| 1.0 + 0.05 * g).collect()
+    };
+    let mut params = biased(0);
+    let mut models: Vec<_> = [&Group::over(chain[0].0, here.clone()), &still, &others]
+        .map(|group| {
+            let params = gather(&params, group);
+            let state: Vec<_> =
+                group.rule.slots().iter().map(|name| (*name, vec![0.0; params.len()])).collect();
+            (group.clone(), 0, params, state)
+        })
+        .into();
     for (i, (rule, carried)) in chain.iter().enumerate() {
         if i > 0 {
             optimizer.set_rule(0, *rule).unwrap();
+            let (group, t, params, state) = &mut models[0];
+            let slot = |name: &&'static str| {
+                let from =
+                    carried.unwrap_or_default().iter().find(|(_, to)| to == name).map(|(from, _)| from);
+                let old = from.map(|from| state.iter().find(|(name, _)| name == from).unwrap().1.clone());
+                (*name, old.unwrap_or(vec![0.0; params.len()]))
+            };
+            *state = rule.slots().iter().map(slot).collect();
+            *t = if carried.is_none() { 0 } else { *t };
+            group.rule = *rule;
         }
-        let slot = |name: &&'static str| {
-            let from = carried.iter().find(|(_, to)| to == name).map(|(from, _)| from);
-            let old = from.map(|from| state.iter().find(|(name, _)| name == from).unwrap().1.clone());
-            (*name, old.unwrap_or(vec![0.0; 20]))
-        };
-        state = rule.slots().iter().map(slot).collect();
-        t = if carried.is_empty() { 0 } else { t };
-        for (name, expected) in &state {
-            assert_bits(&optimizer.state(name).unwrap()[..20], expected, &(i, name));
-        }
-        for step in 0..3 {
-            let grads = ordinary(&mut fastrand::Rng::with_seed(10 * i as u64 + step), len);
-            (t, all) = (t + 1, all + 1);
+        let group = optimizer.groups().next().unwrap();
+        assert_eq!((group.lr_scale, &group.ranges[..], group.rule), (lr_scale, &here[..], *rule));
+        for step in 0..20 {
+            for (k, (group, t, _, state)) in models.iter().enumerate() {
+                assert_eq!(optimizer.group_steps(k), Some(*t));
+                for name in
+                    ["exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg", "momentum_buffer"]
+                {
+                    let found = gather(optimizer.state(name).unwrap_or(&[0.0; 60]), group);
+                    let expected =
+                        state.iter().find(|(of, _)| *of == name).map(|(_, numbers)| numbers.clone());
+                    assert_bits(&found, &expected.unwrap_or(vec![0.0; found.len()]), &(i, step, k, name));
+                }
+            }
+            let grads = biased(100 * i as u64 + step);
             optimizer.step(&mut params, &grads).unwrap();
-            let (names, mut slots): (Vec<_>, Vec<_>) = state.into_iter().unzip();
-            rule.reference(t, &mut expected[..20], &grads[..20], &mut slots);
-            state = names.into_iter().zip(slots).collect();
-            still.rule.reference(all, &mut expected[20..], &grads[20..], &mut alone);
+            for (k, (group, t, expected, state)) in models.iter_mut().enumerate() {
+                *t += 1;
+                let mut rule = group.rule;
+                rule.set_lr(rule.shared().lr * if k == 0 { lr_scale } else { 1.0 });
+                let (names, mut slots): (Vec<_>, Vec<_>) = std::mem::take(state).into_iter().unzip();
+                rule.reference(*t, expected, &gather(&grads, group), &mut slots);
+                *state = names.into_iter().zip(slots).collect();
+                assert_bits(&gather(&params, group), expected, &(i, step, k));
+                assert!(expected.iter().all(|p| p.is_finite()), "{i} {step} {k}");
+            }
         }
-        assert_bits(&params, &expected, &(i, rule));
-        assert_eq!((optimizer.group_steps(0), optimizer.steps()), (Some(t), all));
     }
-    assert_eq!(optimizer.state("square_avg"), None);
+}
+
+/// As many slots as are asked for, named by letters.
+#[derive(Clone, Debug, PartialEq)]
+struct Letters {
+    names: &'static [&'static str],
+    lr: f64,
+    /// Named instead where the learning rate is 0.
+    without_lr: &'static [&'static str],
+}
+
+impl Letters {
+    fn new(names: &'static [&'static str]) -> Self {
+        Self { names, lr: 1.0, without_lr: names }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Count;
+
+impl<const S: usize> Formula<S> for Count {
+    fn update<L: Lane>(&self, p: L, _g: L, s: [L; S]) -> (L, [L; S]) {
+        (p + 1.0, s.map(|s| s + 1.0))
+    }
+}
+
+impl Rule for Letters {
+    fn slots(&self) -> &'static [&'static str] {
+        if self.lr == 0.0 { self.without_lr } else { self.names }
+    }
+
+    fn shared(&self) -> Shared {
+        Shared::new(self.lr)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
+    fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
+        match self.slots().len() {
+            0 => with.formula::<_, 0>(Count),
+            1 => with.formula::<_, 1>(Count),
+            4 => with.formula::<_, 4>(Count),
+            8 => with.formula::<_, 8>(Count),
+            _ => with.formula::<_, 9>(Count),
+        }
+    }
+}
+
+#[test]
+fn there_are_eight_slots_and_a_switch_may_free_some() {
+    let nine = Letters::new(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    assert_eq!(Optimizer::new(nine.clone(), 2).unwrap_err(), Error::TooManySlots { allowed: 8 });
+    let (left, right) = (Letters::new(&["a", "b", "c", "d"]), Letters::new(&["e", "f", "g", "h"]));
+    let groups = [Group::new(left.clone(), 0..3), Group::new(right, 3..5)];
+    let mut optimizer = Optimizer::with_groups(groups, 5).unwrap();
+    optimizer.step(&mut [0.0; 5], &[0.0; 5]).unwrap();
+    assert_eq!(optimizer.state("d"), Some(&[1.0, 1.0, 1.0, 0.0, 0.0][..]));
+    assert_eq!(optimizer.set_rule(0, nine), Err(Error::TooManySlots { allowed: 8 }));
+    assert_eq!((optimizer.groups().next().unwrap().rule.clone(), optimizer.group_steps(0)), (left, Some(1)));
+    optimizer.set_rule(0, Letters::new(&["i", "c", "b", "a"])).unwrap();
+    assert_eq!((optimizer.state("d"), optimizer.state("i")), (None, Some(&[0.0; 5][..])));
+    optimizer.step(&mut [0.0; 5], &[0.0; 5]).unwrap();
+    for (name, expected) in
+        [("a", [2.0, 2.0, 2.0, 0.0, 0.0]), ("i", [1.0, 1.0, 1.0, 0.0, 0.0]), ("h", [0.0, 0.0, 0.0, 2.0, 2.0])]
+    {
+        assert_eq!(optimizer.state(name), Some(&expected[..]), "{name}");
+    }
+    let twice = Letters::new(&["a", "b", "c", "a"]);
+    assert_eq!(
+        optimizer.set_rule(1, twice.clone()),
+        Err(Error::Name { what: "state slots", name: "a".into() })
+    );
+    assert!(matches!(Optimizer::new(twice, 1), Err(Error::Name { .. })));
+}
+
+#[test]
+fn slots_that_change_with_the_learning_rate_are_an_error() {
+    let rule = Letters { without_lr: &[], ..Letters::new(&["a"]) };
+    let mut optimizer = Optimizer::new(rule.clone(), 2).unwrap();
+    assert_eq!(optimizer.set_lr(0.0), Err(Error::Slots { expected: 1, found: 0 }));
+    assert_eq!(optimizer.set_group_lr(0, 0.0), Err(Error::Slots { expected: 1, found: 0 }));
+    let scaled = Group { lr_scale: 0.0, ..Group::new(rule, 0..2) };
+    assert_eq!(Optimizer::with_groups([scaled], 2).unwrap_err(), Error::Slots { expected: 1, found: 0 });
+    assert_eq!(optimizer.step(&mut [0.0; 2], &[0.0; 2]), Ok(()));
+}
+
+#[test]
+fn one_groups_learning_rate_can_be_changed_alone() {
+    let sgd = Sgd { lr: 1.0, ..Sgd::default() };
+    let mut optimizer =
+        Optimizer::with_groups([Group::new(sgd, 0..1), Group { lr_scale: 0.5, ..Group::new(sgd, 1..2) }], 2)
+            .unwrap();
+    optimizer.set_group_lr(1, 4.0).unwrap();
+    let mut params = [0.0; 2];
+    optimizer.step(&mut params, &[1.0; 2]).unwrap();
+    assert_eq!(params, [-1.0, -2.0]);
+    assert!(matches!(optimizer.set_group_lr(1, -1.0), Err(Error::Hyperparameter { name: "lr", .. })));
+    assert_eq!(optimizer.set_group_lr(2, 1.0), Err(Error::NoGroup { found: 2, groups: 2 }));
+    assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [1.0, 4.0]);
 }
 
 #[test]

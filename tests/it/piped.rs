@@ -75,14 +75,16 @@ impl Model {
             for Range { start, end } in group.ranges.iter().cloned() {
                 let mut handed = grads[start..end].to_vec();
                 let by = scale * clip_factor;
-                if by != 1.0 || pipeline.clip_value.is_some() || pipeline.clamp_params.is_some() {
+                if by != 1.0 || [pipeline.clip_value, pipeline.min_param, pipeline.max_param] != [None; 3] {
                     let condition = |g: &mut f32| *g = reference::condition(*g, by, pipeline.clip_value);
                     handed.iter_mut().for_each(condition);
                 }
                 let mut here: Vec<Vec<f32>> = state.iter().map(|slot| slot[start..end].to_vec()).collect();
                 let params = &mut self.params[start..end];
                 rule.reference(*steps, params, &handed, &mut here);
-                params.iter_mut().for_each(|p| *p = reference::clamp(*p, pipeline.clamp_params));
+                params
+                    .iter_mut()
+                    .for_each(|p| *p = reference::clamp(*p, pipeline.min_param, pipeline.max_param));
                 for (slot, here) in state.iter_mut().zip(here) {
                     slot[start..end].copy_from_slice(&here);
                 }
@@ -268,16 +270,17 @@ fn any_pipeline(u: &mut Unstructured<'_>) -> Result<Pipeline> {
         })
     };
     let scale = option(&[0.0, 0.5, 1.0 / 65536.0, 3.0, 1e10, 1e-30])?.unwrap_or(1.0);
-    let max_norm = option(&[0.0, 1.0, 1e-10, 1e30, f64::INFINITY])?;
+    let max_norm = option(&[0.0, 1.0, 1e-10, 1e30])?;
     let clip_value = option(&[0.0, 0.5, 1e-40, 1e30])?;
-    let low = option(&[-1.0, 0.0, -1e-40, f64::NEG_INFINITY])?;
-    let high = option(&[1.0, 0.0, 1e-40, f64::INFINITY])?;
+    let low = option(&[-1.0, 0.0, -1e-40, -1e30])?;
+    let high = option(&[1.0, 0.0, 1e-40, 1e30])?;
     Ok(Pipeline {
         scale,
         max_norm,
         clip_value,
         non_finite: *u.choose(&[NonFinite::Propagate, NonFinite::Skip, NonFinite::Error])?,
-        clamp_params: low.zip(high),
+        min_param: low,
+        max_param: high,
         measure_grads: u.arbitrary()?,
         measure_update: u.arbitrary()?,
     })

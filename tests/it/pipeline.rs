@@ -39,7 +39,10 @@ fn scale_comes_first_then_the_norm_then_the_clamp() {
     }
     let clamped = Pipeline { max_norm: Some(2.5), clip_value: Some(1.75), ..scaled };
     assert_eq!(handed(&grads, clamped)[1], -1.75);
-    assert_eq!(handed(&grads, Pipeline { clamp_params: Some((-3.5, -0.5)), ..scaled }), [-3.0, -3.5, -0.5]);
+    assert_eq!(
+        handed(&grads, Pipeline { min_param: Some(-3.5), max_param: Some(-0.5), ..scaled }),
+        [-3.0, -3.5, -0.5]
+    );
 }
 
 #[test]
@@ -52,9 +55,10 @@ fn clipping_is_pytorchs_to_the_epsilon() {
     }
     let nan = handed(&[f32::NAN, 1.0], Pipeline { max_norm: Some(1.0), ..Pipeline::default() });
     assert!(nan.iter().all(|p| p.is_nan()), "as in PyTorch");
-    let measured =
-        handed(&[f32::NAN, 1.0], Pipeline { max_norm: Some(f64::INFINITY), ..Pipeline::default() });
-    assert!(measured[0].is_nan() && measured[1] == -1.0, "infinity clips nothing");
+    let infinite = handed(&[f32::INFINITY, 1.0], Pipeline { max_norm: Some(1.0), ..Pipeline::default() });
+    assert!(infinite[0].is_nan() && infinite[1] == 0.0, "as in PyTorch");
+    let measured = handed(&[f32::NAN, 1.0], Pipeline { measure_grads: true, ..Pipeline::default() });
+    assert!(measured[0].is_nan() && measured[1] == -1.0, "measuring changes nothing");
 }
 
 #[test]
@@ -192,7 +196,7 @@ fn a_skip_is_atomic_over_all_groups() {
                 assert_eq!(error, Error::NonFinite { count: 1, first: len - 50 });
                 assert_eq!(
                     error.to_string(),
-                    format!("1 gradients are not finite, the first of them at {}", len - 50)
+                    format!("gradients are not finite: 1 in all, the first at {}", len - 50)
                 );
                 assert_bits(&handed, &grads, &"an error writes nothing");
             }
@@ -239,11 +243,15 @@ fn bad_options_are_named_and_nothing_is_written() {
         ("scale", Pipeline { scale: 1e39, ..good }),
         ("max_norm", Pipeline { max_norm: Some(-1.0), ..good }),
         ("max_norm", Pipeline { max_norm: Some(f64::NAN), ..good }),
+        ("max_norm", Pipeline { max_norm: Some(f64::INFINITY), ..good }),
         ("clip_value", Pipeline { clip_value: Some(-1.0), ..good }),
         ("clip_value", Pipeline { clip_value: Some(f64::INFINITY), ..good }),
-        ("clamp_params.0", Pipeline { clamp_params: Some((f64::NAN, 1.0)), ..good }),
-        ("clamp_params.1", Pipeline { clamp_params: Some((1.0, f64::NAN)), ..good }),
-        ("clamp_params.1", Pipeline { clamp_params: Some((1.0, 0.5)), ..good }),
+        ("min_param", Pipeline { min_param: Some(f64::NAN), ..good }),
+        ("min_param", Pipeline { min_param: Some(1e39), ..good }),
+        ("max_param", Pipeline { max_param: Some(f64::NAN), ..good }),
+        ("max_param", Pipeline { max_param: Some(f64::INFINITY), ..good }),
+        ("max_param", Pipeline { max_param: Some(-1e39), ..good }),
+        ("max_param", Pipeline { min_param: Some(1.0), max_param: Some(0.5), ..good }),
     ];
     let mut optimizer = Optimizer::new(descent(), 2).unwrap();
     let (mut params, mut grads) = ([1.0, 2.0], [1.0, 1.0]);

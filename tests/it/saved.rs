@@ -18,7 +18,8 @@ fn pipelines_scalers_health_and_stopping_come_back() {
         max_norm: Some(0.1),
         clip_value: Some(1e-3),
         non_finite: NonFinite::Skip,
-        clamp_params: Some((-0.1, 1e300)),
+        min_param: Some(-0.1),
+        max_param: Some(1e30),
         measure_grads: true,
         measure_update: true,
     });

@@ -1,6 +1,6 @@
 //! The small values beside a training loop: loss scale, health, stopping.
 
-use lanestep::{Error, Gradients, Health, LossScaler, Report, Stopping, Update};
+use lanestep::{Error, Gradients, Health, LossScaler, Pipeline, Report, Stopping, Update};
 
 fn report(norm: f64, non_finite: u64) -> Report {
     let first_non_finite = (non_finite > 0).then_some(0);
@@ -36,11 +36,16 @@ fn the_loss_scale_stays_a_number() {
     (0..2000).for_each(|_| scaler.update(&report(1.0, 0)));
     assert_eq!(scaler.scale, 2_f64.powi(127), "the last power of two that is finite in f32");
     (0..5000).for_each(|_| scaler.update(&report(1.0, 1)));
-    assert!(scaler.scale > 0.0);
+    assert_eq!(scaler.check(), Ok(()));
+    let pipeline = Pipeline { scale: scaler.unscale(), ..Pipeline::default() };
+    assert_eq!(pipeline.check(), Ok(()), "a step accepts what the scaler asks for");
+    let before = scaler;
+    scaler.update(&Report { grads: None, ..report(0.0, 0) });
+    assert_eq!(scaler, before, "nothing measured, nothing learned");
     let good = LossScaler::default();
     assert_eq!(good.check(), Ok(()));
     for (expected, bad) in [
-        ("scale", LossScaler { scale: 0.0, ..good }),
+        ("scale", LossScaler { scale: 1e-39, ..good }),
         ("scale", LossScaler { scale: f64::NAN, ..good }),
         ("growth_factor", LossScaler { growth_factor: 1.0, ..good }),
         ("growth_factor", LossScaler { growth_factor: f64::INFINITY, ..good }),
@@ -66,6 +71,7 @@ fn stopping_waits_for_progress_of_more_than_the_tolerance() {
     assert_eq!(when(Stopping { goal: Some(0.5), ..stopping }, &[1.0, 0.6, 0.5]), Some(2));
     assert_eq!(when(Stopping { patience: 1, tolerance: 0.0, ..stopping }, &[1.0, 1.0]), Some(1));
     for (expected, bad) in [
+        ("patience", Stopping { patience: 0, ..stopping }),
         ("tolerance", Stopping { tolerance: -1.0, ..stopping }),
         ("tolerance", Stopping { tolerance: f64::NAN, ..stopping }),
         ("goal", Stopping { goal: Some(f64::NAN), ..stopping }),
@@ -98,9 +104,14 @@ fn health_is_gathered_from_reports_alone() {
     let update = Some(Update { norm: 0.5, params_norm: 2.0 });
     health.record(&Report { grads: None, update, ..report(0.0, 0) });
     assert_eq!((health.update_ratio, health.averaged.1), (Some(0.25), 1));
+    let mut full = Health { steps: u64::MAX, averaged: (u64::MAX, u64::MAX), ..Health::default() };
+    full.record(&Report { update, ..report(1.0, 0) });
+    assert_eq!((full.steps, full.norm), (u64::MAX, Some(1.0)));
+    health.record(&Report { clip_factor: f64::NAN, ..report(f64::NAN, 0) });
+    assert_eq!(health.clipped, 1, "what is not a number has clipped nothing");
     let nowhere = Some(Update { norm: 0.0, params_norm: 0.0 });
     health.record(&Report { grads: None, update: nowhere, ..report(0.0, 0) });
-    assert_eq!((health.update_ratio, health.steps), (Some(0.25), 57));
+    assert_eq!((health.update_ratio, health.steps), (Some(0.25), 58));
     for (expected, bad) in [
         ("decay", Health { decay: 1.0, ..health }),
         ("vanishing_below", Health { vanishing_below: f64::NAN, ..health }),
