@@ -169,9 +169,6 @@ impl Pipeline {
         while scale.times(limit).is_infinite() {
             limit = limit.next_down();
         }
-        while limit < f32::MAX && scale.times(limit.next_up()).is_finite() {
-            limit = limit.next_up();
-        }
         limit
     }
 

@@ -54,7 +54,7 @@ pub fn number(u: &mut Unstructured<'_>) -> Result<f32> {
     })
 }
 
-fn rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
+pub fn rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
     let rule = *u.choose(&AnyRule::all())?;
     let mut map = fields(&rule);
     for (name, value) in &mut map {
@@ -65,7 +65,7 @@ fn rule(u: &mut Unstructured<'_>) -> Result<AnyRule> {
     Ok(parse(map))
 }
 
-pub fn replace(u: &mut Unstructured<'_>, value: &mut Value) -> Result<()> {
+fn replace(u: &mut Unstructured<'_>, value: &mut Value) -> Result<()> {
     match value {
         Value::Bool(on) => *on = u.arbitrary()?,
         Value::Array(numbers) => numbers.iter_mut().try_for_each(|number| replace(u, number))?,

@@ -15,6 +15,10 @@ fn group_over(ranges: &[Range<usize>]) -> Group<AnyRule> {
     Group::over(AdamW::default().into(), ranges.iter().cloned())
 }
 
+fn descent() -> Sgd {
+    Sgd { lr: 1.0, ..Sgd::default() }
+}
+
 #[test]
 #[allow(clippy::reversed_empty_ranges, reason = "that is what is to be refused")]
 fn groups_hold_every_parameter_once() {
@@ -360,4 +364,107 @@ fn a_switch_that_fails_changes_nothing() {
     assert_eq!(optimizer.set_rule(1, Sgd::default()), Err(Error::NoGroup { found: 1, groups: 1 }));
     assert_eq!((*optimizer.rule(), optimizer.group_steps(0)), (Adam::default().into(), Some(1)));
     assert_ne!(optimizer.state("exp_avg"), Some(&[0.0; 2][..]));
+}
+
+#[test]
+fn steps_are_counted_even_if_all_is_frozen() {
+    let mut optimizer =
+        Optimizer::with_groups([Group { frozen: true, ..Group::new(descent(), 0..1) }], 1).unwrap();
+    optimizer.step(&mut [1.0], &[1.0]).unwrap();
+    assert_eq!((optimizer.steps(), optimizer.group_steps(0)), (1, Some(0)));
+}
+
+#[test]
+fn no_groups_are_refused_even_for_no_parameters() {
+    assert_eq!(Optimizer::<Sgd>::with_groups([], 0).unwrap_err(), Error::Gap { start: 0, end: 0 });
+}
+
+#[test]
+fn an_overlap_of_one_is_refused() {
+    let groups = [Group::new(descent(), 0..6), Group::new(descent(), 5..10)];
+    assert_eq!(
+        Optimizer::with_groups(groups, 10).unwrap_err(),
+        Error::Overlap { groups: (0, 1), start: 5, end: 6 }
+    );
+}
+
+#[test]
+fn a_switch_keeps_scale_and_frost_and_takes_the_new_learning_rate() {
+    let group = Group { lr_scale: 0.5, frozen: true, ..Group::new(descent(), 0..1) };
+    let mut optimizer = Optimizer::with_groups([group], 1).unwrap();
+    optimizer.set_rule(0, Sgd { lr: 4.0, ..descent() }).unwrap();
+    let mut params = [0.0];
+    optimizer.step(&mut params, &[1.0]).unwrap();
+    assert_eq!(params, [0.0]);
+    optimizer.set_frozen(0, false).unwrap();
+    optimizer.step(&mut params, &[1.0]).unwrap();
+    assert_eq!((params, optimizer.lr(), optimizer.rule().lr), ([-2.0], 4.0, 4.0));
+}
+
+#[test]
+fn a_switch_touches_its_own_ranges_alone_and_all_of_them() {
+    let adam = AnyRule::from(Adam::default());
+    let rms = AnyRule::from(RmsProp::default());
+    let groups = [Group::over(adam, [0..1, 3..4]), Group::new(rms, 1..2), Group::new(adam, 2..3)];
+    let mut optimizer = Optimizer::with_groups(groups, 4).unwrap();
+    optimizer.step(&mut [1.0; 4], &[1.0; 4]).unwrap();
+    let before = optimizer.clone();
+    optimizer.set_rule(0, RmsProp::default()).unwrap();
+    let (old, new) = (before.state("exp_avg_sq").unwrap(), optimizer.state("square_avg").unwrap());
+    assert_eq!((new[0], new[3], new[1]), (old[0], old[3], before.state("square_avg").unwrap()[1]));
+    optimizer.set_rule(0, Sgd::default()).unwrap();
+    optimizer.set_rule(0, Adam::default()).unwrap();
+    let state = optimizer.state("exp_avg").unwrap();
+    assert_eq!((state[0], state[3], state[2]), (0.0, 0.0, before.state("exp_avg").unwrap()[2]));
+}
+
+/// Documented at `Optimizer::state`: "zero in groups whose rule has no such slot".
+#[test]
+fn state_is_zero_where_the_rule_has_no_such_slot() {
+    let adam = AnyRule::from(Adam::default());
+    let mut optimizer = Optimizer::with_groups([Group::new(adam, 0..1), Group::new(adam, 1..2)], 2).unwrap();
+    optimizer.step(&mut [1.0; 2], &[1.0; 2]).unwrap();
+    optimizer.set_rule(0, Sgd::default()).unwrap();
+    assert_eq!(optimizer.state("exp_avg").unwrap()[0], 0.0);
+}
+
+#[test]
+fn learning_rates_are_told_unscaled_and_set_in_frozen_groups() {
+    let group = Group { lr_scale: 0.5, frozen: true, ..Group::new(descent(), 0..1) };
+    let mut optimizer = Optimizer::with_groups([group], 1).unwrap();
+    assert_eq!((optimizer.lr(), optimizer.rule().lr), (1.0, 1.0));
+    optimizer.set_lr(3.0).unwrap();
+    assert_eq!((optimizer.lr(), optimizer.rule().lr), (3.0, 3.0));
+}
+
+#[test]
+fn layout_names() {
+    let layout = Layout::new([("weights", 1), ("weight", 2)]).unwrap();
+    assert_eq!((layout.range("weight"), layout.range("wei")), (Some(1..3), None));
+    assert!(Layout::new([("a", 1), ("b", 1), ("a", 1)]).is_err());
+}
+
+#[test]
+fn a_negative_scale_of_no_learning_rate_is_refused() {
+    let group = Group { lr_scale: -1.0, ..Group::new(Sgd { lr: 0.0, ..Sgd::default() }, 0..1) };
+    let error = Optimizer::with_groups([group], 1).unwrap_err();
+    assert!(matches!(error, Error::Hyperparameter { name: "lr_scale", .. }), "{error}");
+}
+
+#[test]
+fn slots_that_no_rule_names_are_freed_at_once() {
+    let mut optimizer = Optimizer::<AnyRule>::new(Adam::default().into(), 1).unwrap();
+    optimizer.set_rule(0, Sgd::default()).unwrap();
+    assert_eq!(optimizer.state("exp_avg"), None);
+}
+
+#[test]
+fn the_other_groups_find_their_slots_after_one_was_freed() {
+    let sgd = AnyRule::from(descent());
+    let groups = [Group::new(sgd, 0..1), Group::new(Adam::default().into(), 1..2)];
+    let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();
+    optimizer.set_rule(0, Sgd { momentum: 0.5, ..descent() }).unwrap();
+    optimizer.set_rule(1, descent()).unwrap();
+    optimizer.step(&mut [0.0; 2], &[1.0; 2]).unwrap();
+    assert_eq!(optimizer.state("momentum_buffer"), Some(&[1.0, 0.0][..]));
 }

@@ -1,7 +1,7 @@
 //! Whole calls of `step_with`, any groups, tensors and options, against `reference`.
 
-use crate::cases::{assert_bits, fields, parse};
-use crate::fuzzed::{number, replace};
+use crate::cases::assert_bits;
+use crate::fuzzed::{number, rule};
 use arbitrary::{Result, Unstructured};
 use lanestep::{
     AnyRule, Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rule, Tensor,
@@ -16,12 +16,37 @@ pub struct Model {
     pub params: Vec<f32>,
     /// One for each group, of all parameters.
     pub state: Vec<Vec<Vec<f32>>>,
+    all_steps: u64,
+    ema: Option<(f64, Option<Vec<f32>>)>,
 }
 
 impl Model {
     pub fn new(groups: Vec<Group<AnyRule>>, params: Vec<f32>) -> Self {
         let slots = |group: &Group<AnyRule>| vec![vec![0.0; params.len()]; group.rule.slots().len()];
-        Self { steps: vec![0; groups.len()], state: groups.iter().map(slots).collect(), groups, params }
+        Self {
+            steps: vec![0; groups.len()],
+            state: groups.iter().map(slots).collect(),
+            groups,
+            params,
+            all_steps: 0,
+            ema: None,
+        }
+    }
+
+    /// Another rule for a group. The first slot of the same meaning goes on.
+    fn switch(&mut self, group: usize, rule: AnyRule) {
+        let old = self.groups[group].rule;
+        let slot = |name: &&'static str| {
+            let from = old.slots().iter().position(|of| old.meaning(of) == rule.meaning(name));
+            from.map(|from| self.state[group][from].clone())
+        };
+        let slots: Vec<_> = rule.slots().iter().map(slot).collect();
+        if slots.iter().all(Option::is_none) && old.slots() != rule.slots() {
+            self.steps[group] = 0;
+        }
+        let zeros = || vec![0.0; self.params.len()];
+        self.state[group] = slots.into_iter().map(|slot| slot.unwrap_or_else(zeros)).collect();
+        self.groups[group].rule = rule;
     }
 
     /// Zero where frozen.
@@ -90,6 +115,16 @@ impl Model {
                 }
             }
         }
+        self.all_steps += 1;
+        if let Some((decay, average)) = &mut self.ema {
+            match average {
+                None => *average = Some(self.params.clone()),
+                Some(average) => {
+                    let pairs = average.iter_mut().zip(&self.params);
+                    pairs.for_each(|(average, p)| *average = reference::average(*average, *p, *decay));
+                }
+            }
+        }
         let (before, after) = (self.thawed(&before), self.thawed(&self.params));
         let moved = |(&after, &before): (&f32, &f32)| (f64::from(after) - f64::from(before)).powi(2);
         let updates: Vec<f64> = after.iter().zip(&before).map(moved).collect();
@@ -105,6 +140,10 @@ impl Model {
     /// Whether an optimizer that has made the same calls is where it should be.
     pub fn assert_is(&self, optimizer: &Optimizer<AnyRule>, params: &[f32], context: &dyn std::fmt::Debug) {
         assert_bits(params, &self.params, &("params", context));
+        assert_eq!(optimizer.steps(), self.all_steps, "{context:?}");
+        let ema = self.ema.as_ref().and_then(|(_, average)| average.as_deref());
+        assert_eq!(optimizer.ema().is_some(), ema.is_some());
+        assert_bits(optimizer.ema().unwrap_or_default(), ema.unwrap_or_default(), &("ema", context));
         for (i, (group, state)) in self.groups.iter().zip(&self.state).enumerate() {
             assert_eq!(optimizer.group_steps(i), Some(self.steps[i]), "{context:?}");
             for (name, expected) in group.rule.slots().iter().zip(state) {
@@ -218,11 +257,28 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
             made = true;
         }
         model.assert_is(&optimizer, &params, &context);
-        if u.int_in_range(0..=3)? == 0 {
-            let (group, frozen) = (u.choose_index(model.groups.len())?, u.arbitrary()?);
-            optimizer.set_frozen(group, frozen).expect("a group");
-            model.groups[group].frozen = frozen;
+        let group = u.choose_index(model.groups.len())?;
+        match u.int_in_range(0..=7)? {
+            0 => {
+                let frozen = u.arbitrary()?;
+                optimizer.set_frozen(group, frozen).expect("a group");
+                model.groups[group].frozen = frozen;
+            }
+            1 | 2 => {
+                let rule = rule(u)?;
+                match optimizer.set_rule(group, rule) {
+                    Ok(()) => model.switch(group, rule),
+                    Err(error) => assert!(matches!(error, Error::Hyperparameter { .. }), "{error}"),
+                }
+            }
+            3 => {
+                let decay = *u.choose(&[0.0, 0.5, 0.9, 0.999])?;
+                optimizer.set_ema(decay).expect("a decay");
+                model.ema.get_or_insert((decay, None)).0 = decay;
+            }
+            _ => {}
         }
+        model.assert_is(&optimizer, &params, &"between steps");
     }
     Ok(made)
 }
@@ -249,14 +305,8 @@ fn groups(u: &mut Unstructured<'_>, len: usize) -> Result<Vec<Group<AnyRule>>> {
     }
     let mut groups = Vec::new();
     for ranges in ranges.into_iter().filter(|ranges| !ranges.is_empty()) {
-        let mut map = fields(u.choose(&AnyRule::all())?);
-        for (name, value) in &mut map {
-            if name.as_text() != Some("rule") {
-                replace(u, value)?;
-            }
-        }
         let lr_scale = *u.choose(&[1.0, 0.1, 0.0, 2.0])?;
-        groups.push(Group { lr_scale, frozen: u.ratio(1, 4)?, ..Group::over(parse(map), ranges) });
+        groups.push(Group { lr_scale, frozen: u.ratio(1, 4)?, ..Group::over(rule(u)?, ranges) });
     }
     Ok(groups)
 }

@@ -3,7 +3,8 @@
 use crate::cases::{assert_bits, hostile, ordinary};
 use crate::piped::{Model, Way, assert_same_report};
 use lanestep::{
-    AdamW, AnyRule, Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Sgd, Tensor, reference,
+    AdamW, AnyRule, Error, Gradients, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Sgd, Tensor,
+    reference,
 };
 
 fn descent() -> Sgd {
@@ -313,5 +314,95 @@ fn a_norm_in_plain_loops() {
         let report = optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &pipeline).unwrap();
         let found = report.grads.unwrap().norm;
         assert!(found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(), "{len}");
+    }
+}
+
+#[test]
+fn the_largest_magnitude_is_nan_whichever_leaf_holds_it() {
+    for at in [0, 20_000] {
+        let mut grads = vec![1.0; 40_000];
+        grads[at] = f32::NAN;
+        assert!(Gradients::of(&grads).max_abs.is_nan(), "{at}");
+    }
+}
+
+/// All that is not zero belongs to lane 0, where 1 is too large to be changed by the others one at a time.
+#[test]
+fn an_element_keeps_its_lane_whatever_tensor_holds_it() {
+    let len = 1 << 14;
+    let mut params: Vec<f32> = (0..len).map(|i| if i % 16 == 0 { 2_f32.powi(-27) } else { 0.0 }).collect();
+    params[0] = 1.0;
+    let grads = params.clone();
+    let mut optimizer = Optimizer::new(Sgd { lr: 0.0, ..Sgd::default() }, len).unwrap();
+    let pipeline = Pipeline { measure_grads: true, measure_update: true, ..Pipeline::default() };
+    let (mut rest, mut tensors, mut start) = (&mut params[..], vec![], 0);
+    while !rest.is_empty() {
+        let (now, after) = rest.split_at_mut(rest.len().min(21));
+        tensors.push(Tensor::new(now, &grads[start..(start + 21).min(len)]));
+        (rest, start) = (after, start + 21);
+    }
+    let report = optimizer.step_with(&mut tensors, &pipeline).unwrap();
+    assert_eq!((report.grads.unwrap().norm, report.update.unwrap().params_norm), (1.0, 1.0));
+}
+
+#[test]
+fn too_many_elements_are_refused() {
+    let mut optimizer = Optimizer::new(descent(), 2).unwrap();
+    assert_eq!(
+        optimizer.step_with(&mut [Tensor::new(&mut [1.0; 3], &[1.0; 3])], &Pipeline::default()),
+        Err(Error::Length { what: "params", expected: 2, found: 3 })
+    );
+}
+
+#[test]
+fn bounds_may_meet_and_tiny_scales_hold() {
+    let mut optimizer = Optimizer::new(descent(), 1).unwrap();
+    let mut step = |grad: f32, pipeline: Pipeline| {
+        let mut params = [0.0];
+        let report = optimizer.step_with(&mut [Tensor::new(&mut params, &[grad])], &pipeline).unwrap();
+        (params[0], report)
+    };
+    let fixed = Pipeline { min_param: Some(0.5), max_param: Some(0.5), ..Pipeline::default() };
+    assert_eq!(step(1.0, fixed).0, 0.5);
+    let measured = Pipeline { measure_grads: true, scale: 0.5, ..Pipeline::default() };
+    let (_, report) = step(4.0, measured);
+    let grads = report.grads.unwrap();
+    assert_eq!((grads.norm, grads.max_abs, report.clip_factor), (2.0, 2.0, 1.0));
+    let tiny = Pipeline { scale: 1e-39, ..Pipeline::default() };
+    assert!(step(f32::MAX, tiny).0 < -0.3);
+}
+
+#[test]
+fn gradients_of_counts_infinity_to_the_last() {
+    let mut grads = [1.0; 17];
+    grads[16] = f32::INFINITY;
+    let found = Gradients::of(&grads);
+    assert_eq!((found.non_finite, found.first_non_finite), (1, Some(16)));
+}
+
+#[test]
+fn the_largest_gradient_that_stays_finite_at_any_scale() {
+    let rng = &mut fastrand::Rng::with_seed(5);
+    let mut optimizer = Optimizer::new(descent(), 1).unwrap();
+    for _ in 0..200 {
+        let scale = f64::from(1.0 + rng.f32()) * 2_f64.powi(rng.i32(0..100));
+        let finite =
+            |bits: &u32| lanestep::reference::condition(f32::from_bits(*bits), scale, None).is_finite();
+        let (mut low, mut high) = (0, f32::INFINITY.to_bits());
+        while high - low > 1 {
+            let mid = low + (high - low) / 2;
+            if finite(&mid) { low = mid } else { high = mid }
+        }
+        let pipeline = Pipeline { scale, measure_grads: true, ..Pipeline::default() };
+        let mut count = |bits| {
+            let (mut params, grads) = ([0.0], [f32::from_bits(bits)]);
+            optimizer
+                .step_with(&mut [Tensor::new(&mut params, &grads)], &pipeline)
+                .unwrap()
+                .grads
+                .unwrap()
+                .non_finite
+        };
+        assert_eq!((count(low), count(high)), (0, 1), "{scale}");
     }
 }

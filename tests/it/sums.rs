@@ -21,7 +21,7 @@ fn ways() -> Vec<(Level, Parallelism)> {
 fn axpy_is_a_scaled_sum() {
     for numbers in [ordinary, hostile] {
         for len in [0, 1, 16, 33, 100, 70_000] {
-            for a in [1.0, 0.0, -0.5, 0.3, 3.0, 1e-30, 1e-42] {
+            for a in [1.0, -1.0, 1.0005, 0.0, -0.5, 0.3, 3.0, 1e-30, 1e-42] {
                 let rng = &mut fastrand::Rng::with_seed(len as u64);
                 let (x, mut y) = (numbers(rng, len), numbers(rng, len));
                 let added = |x: f32| if a == 1.0 { x } else { reference::condition(x, a, None) };
@@ -110,4 +110,24 @@ fn an_average_keeps_out_of_skipped_steps_and_bad_decays() {
     optimizer.set_ema(0.0).unwrap();
     optimizer.step(&mut params, &[0.0]).unwrap();
     assert_eq!(optimizer.ema(), Some(&[1.0][..]), "a new decay, and the same average");
+}
+
+#[test]
+fn a_new_decay_does_not_begin_the_average_again() {
+    let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 1).unwrap();
+    let mut params = [4.0];
+    for (decay, expected) in [(0.0, 3.0), (0.5, 2.5)] {
+        optimizer.set_ema(decay).unwrap();
+        optimizer.step(&mut params, &[1.0]).unwrap();
+        assert_eq!(optimizer.ema(), Some(&[expected][..]));
+    }
+}
+
+#[test]
+fn axpy_with_minus_one() {
+    let mut y = [1.0];
+    axpy(-1.0, &[0.25], &mut y).unwrap();
+    assert_eq!(y, [0.75]);
+    axpy(1.0005, &[1.0], &mut y).unwrap();
+    assert!((y[0] - 1.7505).abs() < 1e-6);
 }

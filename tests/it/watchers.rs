@@ -123,3 +123,64 @@ fn health_is_gathered_from_reports_alone() {
         );
     }
 }
+
+#[test]
+fn health_edges() {
+    let mut health = Health::default();
+    health.record(&report(1e3, 0));
+    assert!(!health.exploding(), "not above");
+    let mut health = Health::default();
+    health.record(&report(1e-7, 0));
+    assert!(!health.vanishing(), "not below");
+    let infinite = Update { norm: 1.0, params_norm: 0.0 };
+    health.record(&Report { update: Some(infinite), ..report(f64::INFINITY, 1) });
+    assert_eq!((health.update_ratio, health.max_abs, health.averaged), (None, Some(1e-7), (1, 0)));
+    let mut health = Health { decay: 0.5, ..Health::default() };
+    for norm in [0.5, 1.0, 4.0] {
+        health.record(&Report { update: Some(Update { norm, params_norm: 1.0 }), ..report(norm, 0) });
+    }
+    assert_eq!((health.min_norm, health.max_norm, health.max_abs), (Some(0.5), Some(4.0), Some(4.0)));
+    assert_eq!((health.update_ratio, health.averaged), (Some(2.375), (3, 3)));
+}
+
+#[test]
+fn scaler_edges() {
+    let mut scaler = LossScaler::default();
+    scaler.update(&Report { skipped: false, ..report(f64::INFINITY, 1) });
+    assert_eq!(scaler.scale, 32768.0);
+    let largest = f64::from(f32::MAX);
+    assert!((LossScaler { scale: largest * 2.0, ..LossScaler::default() }).check().is_err());
+    assert!((LossScaler { growth_factor: 0.5, ..LossScaler::default() }).check().is_err());
+    let mut scaler = LossScaler { scale: largest / 2.0, growth_interval: 1, ..LossScaler::default() };
+    scaler.update(&report(1.0, 0));
+    assert_eq!(scaler.scale, largest);
+    let mut scaler = LossScaler { scale: f64::from_bits(1), ..LossScaler::default() };
+    scaler.update(&report(1.0, 1));
+    assert!(scaler.scale > 0.0);
+}
+
+#[test]
+fn stopping_edges() {
+    let mut stopping = Stopping { patience: 1, tolerance: 0.5, ..Stopping::default() };
+    assert!(!stopping.observe(1.0) && stopping.observe(0.5));
+}
+
+#[test]
+fn a_running_mean_begins_as_the_plain_one() {
+    let mut health = Health::default();
+    for (norm, mean) in [(4.0, 4.0), (2.0, 3.0), (1.5, 2.5), (6.5, 3.5)] {
+        health.record(&report(norm, 0));
+        assert!((health.norm.unwrap() - mean).abs() < 1e-12, "{health:?}");
+    }
+    let mut health = Health { decay: 0.5, ..Health::default() };
+    for (norm, mean) in [(4.0, 4.0), (2.0, 3.0), (1.0, 2.0), (6.0, 4.0)] {
+        health.record(&report(norm, 0));
+        assert_eq!(health.norm, Some(mean));
+    }
+}
+
+#[test]
+fn progress_may_come_in_small_steps() {
+    let mut stopping = Stopping { patience: 2, tolerance: 0.1, ..Stopping::default() };
+    assert!([1.0, 0.95, 0.89, 0.85, 0.78].iter().all(|&x| !stopping.observe(x)));
+}

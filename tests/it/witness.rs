@@ -1,7 +1,7 @@
 //! Which threads compute, and with which vectors: what the bits do not show.
 
 use crate::bare::Bare;
-use lanestep::{Formula, Lane, Level, Optimizer, Parallelism};
+use lanestep::{Formula, Lane, Level, Optimizer, Parallelism, Pipeline, Tensor};
 use std::any::type_name;
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -87,4 +87,18 @@ fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
     let found: HashSet<_> =
         (0..1000).flat_map(|_| pool.install(|| who(1 << 10, Parallelism::Rayon { grain: 16 }))).collect();
     assert!(found.is_subset(&of_the_pool) && found.len() > 1, "{} threads", found.len());
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn a_measured_step_wakes_nobody_up_to_the_grain() {
+    for (len, parallelism) in [(1 << 16, Parallelism::RAYON), (1 << 17, Parallelism::Serial)] {
+        let witness = Witness(Box::leak(Box::default()));
+        let mut optimizer = Optimizer::new(Bare(witness), len).unwrap().with_parallelism(parallelism);
+        let measured = Pipeline { measure_update: true, ..Pipeline::default() };
+        let (mut params, grads) = (vec![0.0; len], vec![0.0; len]);
+        optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &measured).unwrap();
+        let found: HashSet<_> = witness.0.lock().unwrap().iter().map(|(thread, _)| *thread).collect();
+        assert_eq!(found, HashSet::from([thread::current().id()]));
+    }
 }
