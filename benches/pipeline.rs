@@ -90,9 +90,9 @@ impl Flat {
         with_ema.set_ema(0.999).expect("memory");
         let mut flat =
             Self { optimizer, with_ema, params: numbers(n), grads: numbers(n), average: numbers(n) };
-        let before = flat.params[n - 1];
+        let before = flat.params[n - 1].to_bits();
         flat.plain();
-        assert_ne!(flat.params[n - 1], before);
+        assert_ne!(flat.params[n - 1].to_bits(), before);
         flat
     }
 
@@ -125,7 +125,7 @@ fn pipeline(c: &mut Criterion) {
         in_turns(&mut group, name, &flat, Flat::plain, |flat| step(flat));
     };
     row("plain", &mut |flat| flat.plain());
-    row("scale+clamp", &mut |flat| assert_eq!(flat.with(&clamp).clip_factor, 1.0));
+    row("scale+clamp", &mut |flat| assert!(!flat.with(&clamp).clipped()));
     row("clamp-params", &mut |flat| assert!(!flat.with(&clamp_params).skipped));
     row("norm-clip", &mut |flat| assert!(flat.with(&clip).clip_factor < 1.0));
     row("skip-non-finite", &mut |flat| assert!(!flat.with(&skip).skipped));

@@ -169,7 +169,8 @@ fn switching_carries_over_what_means_the_same() {
     let momentum = Sgd { momentum: 0.9, ..Sgd::default() };
     let centered = RmsProp { centered: true, momentum: 0.5, ..RmsProp::default() };
     let averages: &[(&str, &str)] = &[("exp_avg", "exp_avg"), ("exp_avg_sq", "exp_avg_sq")];
-    let chain: [(AnyRule, Option<&[(&str, &str)]>); 11] = [
+    type Carried = Option<&'static [(&'static str, &'static str)]>; // from, to; `None` begins anew
+    let chain: [(AnyRule, Carried); 11] = [
         (momentum.into(), None),
         (Adam::default().into(), None),
         (AdamW::default().into(), Some(averages)),

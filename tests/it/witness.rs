@@ -89,10 +89,9 @@ fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
     assert!(found.is_subset(&of_the_pool) && found.len() > 1, "{} threads", found.len());
 }
 
-#[cfg(feature = "rayon")]
 #[test]
 fn a_measured_step_wakes_nobody_up_to_the_grain() {
-    for (len, parallelism) in [(1 << 16, Parallelism::RAYON), (1 << 17, Parallelism::Serial)] {
+    for (len, parallelism) in [(1 << 16, Parallelism::default()), (1 << 17, Parallelism::Serial)] {
         let witness = Witness(Box::leak(Box::default()));
         let mut optimizer = Optimizer::new(Bare(witness), len).unwrap().with_parallelism(parallelism);
         let measured = Pipeline { measure_update: true, ..Pipeline::default() };
