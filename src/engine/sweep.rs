@@ -41,20 +41,24 @@ pub(crate) fn sweep(
     beside: Beside,
 ) -> Change {
     let leaf = if beside.measured { LEAF } else { parallelism.grain() };
-    let update = |part: &mut Part<'_, '_, { SLOTS + 1 }>| {
-        let mut changes = beside.measured.then(ChangeSums::new);
+    let update = |part: &mut Part<'_, '_, { SLOTS + 1 }>, mut changes: Option<&mut ChangeSums>| {
         part.each_run(&|start| plan.run(start), |group, part| {
-            let average = take(&mut part.state[SLOTS]);
-            let mut visit =
-                Visit { level, start: part.start, changes: changes.as_mut(), follow: beside.follow, average };
+            let (changes, average) = (changes.as_deref_mut(), take(&mut part.state[SLOTS]));
+            let mut visit = Visit { level, start: part.start, changes, follow: beside.follow, average };
             match group {
-                Some(group) => plan.at(group, Update { part, slots: plan.slots(group), visit }),
+                Some(group) => plan.at(group, Update { part, slots: plan.slots(group), visit: &mut visit }),
                 None => take(&mut part.span).for_each(|tensor| visit.frozen(tensor)),
             }
         });
-        changes.map_or(Change::NONE, ChangeSums::total)
     };
-    tree(parallelism, leaf, Part::new(tensors, state), &update, Change::join)
+    let visit = |part: &mut Part<'_, '_, { SLOTS + 1 }>| {
+        if beside.measured {
+            return ChangeSums::of(|changes| update(part, Some(changes)));
+        }
+        update(part, None);
+        Change::NONE
+    };
+    tree(parallelism, leaf, Part::new(tensors, state), &visit, Change::join)
 }
 
 /// Applies one formula without state to every element.
@@ -86,18 +90,18 @@ impl<F: Formula<0>> Plan for Same<F> {
 }
 
 /// A formula to come, and the elements that it is to be applied to.
-struct Update<'a, 'b, 'c> {
-    /// By reference, as it would be moved through every decorator.
+struct Update<'a, 'b, 'c, 'd> {
+    /// By reference, as is `visit`: they would be moved through every decorator.
     part: &'c mut Part<'a, 'b, { SLOTS + 1 }>,
     slots: &'c [usize],
-    visit: Visit<'a, 'c>,
+    visit: &'c mut Visit<'a, 'd>,
 }
 
-impl WithFormula for Update<'_, '_, '_> {
+impl WithFormula for Update<'_, '_, '_, '_> {
     type Output = ();
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) {
-        let Self { part, slots, mut visit } = self;
+        let Self { part, slots, visit } = self;
         let mut state = select(&mut part.state, slots);
         for tensor in take(&mut part.span) {
             let state = split_off(&mut state, tensor.params.len());
