@@ -8,7 +8,7 @@ mod factor;
 pub use average::{Average, AverageSquare};
 pub use condition::Condition;
 pub use decay::{Decoupled, L1, L2};
-pub use factor::Factor;
+pub use factor::{Factor, square};
 
 use crate::Lane;
 
@@ -18,7 +18,7 @@ use crate::Lane;
 /// [`Lane`]s, and knows nothing of widths, memory, threads or step counts.
 ///
 /// State never arrives subnormal: what a formula leaves subnormal is stored as zero. A gradient may be. [`Factor`],
-/// [`Average`] and [`AverageSquare`] do not multiply what would make a subnormal product.
+/// [`square`], [`Average`] and [`AverageSquare`] do not multiply what would make a subnormal product.
 pub trait Formula<const S: usize>: Copy + Send + Sync {
     /// Takes the parameter, its gradient and its state; returns the new parameter and the new state.
     ///

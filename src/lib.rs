@@ -21,7 +21,7 @@ pub use formula::{Formula, WithFormula};
 pub use health::Health;
 pub use lane::Lane;
 pub use optimizer::{Gradients, Group, Layout, NonFinite, Optimizer, Pipeline, Report, Update};
-pub use rule::{Adam, AdamW, AnyRule, RmsProp, Rule, Sgd};
+pub use rule::{AnyRule, Rule, all::*};
 pub use scaler::LossScaler;
 pub use schedule::{ReduceOnPlateau, Schedule};
 pub use stopping::Stopping;

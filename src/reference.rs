@@ -46,8 +46,7 @@ pub fn rmsprop(o: &RmsProp, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>
             let slot = if o.momentum == 0.0 { 1 } else { 2 };
             let a = average(s[slot][i], g, o.alpha);
             s[slot][i] = flush(a);
-            let a = if a.abs() < 1.084_202_2e-19 { 0.0 } else { a }; // 2^-63, the root of MIN_POSITIVE
-            mean_square = flush(v - a * a);
+            mean_square = flush(v - square(a));
         }
         let root = mean_square.sqrt() + o.eps as f32;
         if o.momentum == 0.0 {
@@ -117,6 +116,13 @@ pub fn scale(x: f32, c: f64) -> f32 {
 fn times(x: f32, c: f32) -> f32 {
     let x = if x.abs() < smallest(c) { 0.0 } else { x };
     x * c
+}
+
+/// `x * x`, or `+0` if that would be subnormal.
+#[must_use]
+pub fn square(x: f32) -> f32 {
+    let x = if x.abs() < 1.084_202_2e-19 { 0.0 } else { x }; // 2^-63, the root of MIN_POSITIVE
+    x * x
 }
 
 /// The smallest normal magnitude whose product with `c` is normal.

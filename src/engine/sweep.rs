@@ -10,8 +10,8 @@ use crate::{Formula, Lane, WithFormula};
 use core::array::from_fn;
 use core::mem::take;
 
-/// How many slots an optimizer can have.
-pub(crate) const SLOTS: usize = 8;
+/// How many slots an optimizer can have: more than the crate's rules name together.
+pub(crate) const SLOTS: usize = 16;
 
 /// What is done beside the update, while a block is in the cache.
 #[derive(Clone, Copy, Debug, Default)]

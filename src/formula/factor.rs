@@ -33,6 +33,15 @@ impl Factor {
     }
 }
 
+/// `x * x`, zero where that would be subnormal.
+#[inline(always)]
+pub fn square<L: Lane>(x: L) -> L {
+    /// The smallest number whose square is normal.
+    const FLOOR: f32 = 1.0 / (1_u64 << 63) as f32;
+    let x = x.zero_below(FLOOR);
+    x * x
+}
+
 /// The smallest normal magnitude whose product with `by` is normal too.
 pub(super) fn floor(by: f32) -> f32 {
     if by.abs() > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by.abs() }

@@ -9,6 +9,11 @@ macro_rules! rules {
             pub use $module::$Rule;
         )+
 
+        /// The type of every rule.
+        pub(crate) mod all {
+            $(pub use super::$Rule;)+
+        }
+
         /// A rule chosen at run time.
         ///
         /// With feature `serde`, PyTorch's dictionary of options with its class under `rule`. What is left out is

@@ -6,8 +6,15 @@
 /// The power is by squaring, from the lowest bit of `t`, so that its bits are the same on every platform.
 #[must_use]
 pub fn bias_correction(beta: f64, t: u64) -> f64 {
-    /// From here on the power is too small to be seen beside 1.
-    const NOTHING: f64 = f64::EPSILON / 4.0;
+    1.0 - power(beta, t)
+}
+
+/// From here on a number is too small to be seen beside 1.
+pub(super) const NOTHING: f64 = f64::EPSILON / 4.0;
+
+/// `beta^t`, or 0 where it is [`NOTHING`].
+#[inline]
+pub(super) fn power(beta: f64, t: u64) -> f64 {
     let (mut power, mut square, mut rest) = (1.0, beta, t);
     // Counted, so that the compiler can leave it out where the result is not asked for.
     for _ in 0..u64::BITS {
@@ -20,5 +27,5 @@ pub fn bias_correction(beta: f64, t: u64) -> f64 {
         square *= square;
         rest >>= 1;
     }
-    if rest > 0 { 1.0 } else { 1.0 - power }
+    if rest > 0 { 0.0 } else { power }
 }

@@ -16,7 +16,7 @@
 //! *Generating Sequences With Recurrent Neural Networks*, <https://arxiv.org/abs/1308.0850>.
 
 use super::{Rule, Shared, range, shared::hyperparameters};
-use crate::formula::{Average, AverageSquare, Factor};
+use crate::formula::{Average, AverageSquare, Factor, square};
 use crate::{Error, Formula, Lane, WithFormula};
 
 hyperparameters! {
@@ -60,15 +60,12 @@ impl<const MOMENTUM: bool, const CENTERED: bool, const FROM_G: bool> Step<MOMENT
     #[inline(always)]
     fn all<L: Lane>(&self, p: L, g: L, [v, mut b, mut a]: [L; 3]) -> (L, [L; 3]) {
         let v = self.square.update(v, g);
-        let mut square = v;
+        let mut mean_square = v;
         if CENTERED {
-            /// The smallest number whose square is normal.
-            const FLOOR: f32 = 1.0 / (1_u64 << 63) as f32;
             a = self.mean.update(a, g);
-            let mean = a.zero_below(FLOOR);
-            square = (v - mean * mean).flush();
+            mean_square = (v - square(a)).flush();
         }
-        let root = square.sqrt() + self.eps;
+        let root = mean_square.sqrt() + self.eps;
         if MOMENTUM {
             b = self.momentum.times(b) + g.flush() / root;
             (p - self.lr.times(b), [v, b, a])

@@ -69,7 +69,11 @@ fn alternatives((name, value): &Field) -> Vec<Value> {
         Value::Float(_) => vec![Value::Float(0.25)],
         Value::Null => vec![Value::Float(0.5)],
         Value::Array(numbers) => {
-            [0.0, 0.4].map(|x| Value::Array(vec![Value::Float(x); numbers.len()])).to_vec()
+            // The last for a range around something, wider than it was.
+            let wider =
+                numbers.iter().zip([0.75, 1.25]).map(|(x, by)| Value::Float(x.as_float().unwrap() * by));
+            let equal = [0.0, 0.4].map(|x| Value::Array(vec![Value::Float(x); numbers.len()]));
+            equal.into_iter().chain([Value::Array(wider.collect())]).collect()
         }
         _ => vec![],
     };

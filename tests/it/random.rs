@@ -7,8 +7,9 @@ use lanestep::{AnyRule, Level, Parallelism, Rule, reference};
 use proptest::prelude::*;
 
 /// A hyperparameter: often of a usual size, sometimes of none.
-fn hyperparameter() -> impl Strategy<Value = f64> {
+fn hyperparameter(default: f64) -> impl Strategy<Value = f64> {
     prop_oneof![
+        (0.5..2.0).prop_map(move |by| by * default),
         Just(0.0),
         0.0..1.0,
         (-12.0..0.0).prop_map(|x: f64| 10_f64.powf(x)),
@@ -19,10 +20,10 @@ fn hyperparameter() -> impl Strategy<Value = f64> {
 fn replace(value: &Value) -> BoxedStrategy<Value> {
     match value {
         Value::Bool(_) => any::<bool>().prop_map(Value::Bool).boxed(),
-        Value::Float(_) => hyperparameter().prop_map(Value::Float).boxed(),
-        Value::Null => {
-            proptest::option::of(hyperparameter()).prop_map(|x| x.map_or(Value::Null, Value::Float)).boxed()
-        }
+        Value::Float(x) => hyperparameter(*x).prop_map(Value::Float).boxed(),
+        Value::Null => proptest::option::of(hyperparameter(1.0))
+            .prop_map(|x| x.map_or(Value::Null, Value::Float))
+            .boxed(),
         Value::Array(numbers) => {
             numbers.iter().map(replace).collect::<Vec<_>>().prop_map(Value::Array).boxed()
         }
