@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adam, AdamW, RmsProp, Sgd};
+use crate::{Adagrad, Adam, AdamW, RmsProp, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -99,6 +99,22 @@ pub fn adamw(o: &AdamW, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         maximize: o.maximize,
     };
     adam(&options, t, p, g, s);
+}
+
+/// One step of [`Adagrad`].
+pub fn adagrad(o: &Adagrad, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let lr = o.lr / (1.0 + (t as f64 - 1.0) * o.lr_decay);
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let mut sum = s[0][i];
+        if t == 1 {
+            sum += o.initial_accumulator_value as f32;
+        }
+        sum += square(g);
+        s[0][i] = flush(sum);
+        p[i] = p_i - scale(g, lr) / (sum.sqrt() + o.eps as f32);
+    }
 }
 
 /// `x`, or `+0` if it is subnormal or a zero.

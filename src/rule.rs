@@ -17,6 +17,7 @@ any::rules! {
     rmsprop::RmsProp as "RMSprop",
     adam::Adam as "Adam",
     adamw::AdamW as "AdamW",
+    adagrad::Adagrad as "Adagrad",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

@@ -2,7 +2,7 @@
 //! here.
 
 use lanestep::rule::bias_correction;
-use lanestep::{Adam, Error, Optimizer, RmsProp, Rule, Sgd, reference};
+use lanestep::{Adagrad, Adam, Error, Optimizer, RmsProp, Rule, Sgd, reference};
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
     let mut optimizer = Optimizer::new(rule, params.len()).unwrap();
@@ -11,6 +11,14 @@ fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimiz
         optimizer.step(&mut params, grads).unwrap();
     }
     (params, optimizer)
+}
+
+/// To within the rounding of a few operations.
+fn assert_near(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-6 * (1.0 + expected.abs()), "{found}, expected {expected}");
+    }
 }
 
 #[test]
@@ -76,6 +84,17 @@ fn the_centered_variance_is_not_kept_from_falling_below_zero() {
     for (below, p) in below.zip(params) {
         assert!(!below || p.is_nan());
     }
+}
+
+#[test]
+fn adagrad_divides_by_the_root_of_the_sum_of_squares() {
+    let rule = Adagrad { lr: 0.5, eps: 0.0, ..Adagrad::default() };
+    assert_near(&run(rule, &[0.0], &[&[3.0], &[-4.0]]).0, &[-0.5 + 0.5 * 4.0 / 5.0]);
+    let rule = Adagrad { lr_decay: 1.0, initial_accumulator_value: 7.0, ..rule };
+    let (params, optimizer) = run(rule, &[0.0], &[&[3.0], &[3.0]]); // roots 4 and 5, rates 1/2 and 1/4
+    assert_near(&params, &[-0.375 - 0.15]);
+    assert_eq!(optimizer.state("sum").unwrap(), [25.0]);
+    assert_near(&run(Adagrad { eps: 1.0, ..rule }, &[0.0], &[&[3.0], &[3.0]]).0, &[-0.3 - 0.125]);
 }
 
 #[test]
