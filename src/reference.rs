@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adagrad, Adam, AdamW, RmsProp, Sgd};
+use crate::{Adadelta, Adagrad, Adam, AdamW, RmsProp, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -114,6 +114,20 @@ pub fn adagrad(o: &Adagrad, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]
         sum += square(g);
         s[0][i] = flush(sum);
         p[i] = p_i - scale(g, lr) / (sum.sqrt() + o.eps as f32);
+    }
+}
+
+/// One step of [`Adadelta`].
+pub fn adadelta(o: &Adadelta, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let eps = o.eps as f32;
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let v = average_square(s[0][i], g, o.rho);
+        let delta = (s[1][i] + eps).sqrt() / (v + eps).sqrt() * flush(g);
+        s[0][i] = flush(v);
+        s[1][i] = flush(average_square(s[1][i], delta, o.rho));
+        p[i] = p_i - scale(delta, o.lr);
     }
 }
 

@@ -18,6 +18,7 @@ any::rules! {
     adam::Adam as "Adam",
     adamw::AdamW as "AdamW",
     adagrad::Adagrad as "Adagrad",
+    adadelta::Adadelta as "Adadelta",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

@@ -2,7 +2,7 @@
 //! here.
 
 use lanestep::rule::bias_correction;
-use lanestep::{Adagrad, Adam, Error, Optimizer, RmsProp, Rule, Sgd, reference};
+use lanestep::{Adadelta, Adagrad, Adam, Error, Optimizer, RmsProp, Rule, Sgd, reference};
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
     let mut optimizer = Optimizer::new(rule, params.len()).unwrap();
@@ -95,6 +95,24 @@ fn adagrad_divides_by_the_root_of_the_sum_of_squares() {
     assert_near(&params, &[-0.375 - 0.15]);
     assert_eq!(optimizer.state("sum").unwrap(), [25.0]);
     assert_near(&run(Adagrad { eps: 1.0, ..rule }, &[0.0], &[&[3.0], &[3.0]]).0, &[-0.3 - 0.125]);
+}
+
+#[test]
+fn adadelta_steps_by_its_past_steps_over_past_gradients() {
+    let rule = Adadelta { rho: 0.5, eps: 1.0, ..Adadelta::default() };
+    let (params, optimizer) = run(rule, &[0.0], &[&[4.0]]);
+    assert_near(&params, &[-4.0 / 3.0]); // 1 / sqrt(8 + 1) * 4
+    assert_near(optimizer.state("acc_delta").unwrap(), &[8.0 / 9.0]);
+    let (params, optimizer) = run(Adadelta { lr: 0.5, ..rule }, &[0.0], &[&[4.0], &[2.0]]);
+    assert_eq!(optimizer.state("square_avg").unwrap(), [6.0]);
+    let second = 2.0 * (17.0_f32 / 9.0).sqrt() / 7.0_f32.sqrt();
+    assert_near(&params, &[-2.0 / 3.0 - 0.5 * second]);
+    assert_near(optimizer.state("acc_delta").unwrap(), &[4.0 / 9.0 + 0.5 * second * second]);
+    let (_, kept) = run(Adadelta { rho: 1.0, ..rule }, &[0.0], &[&[4.0]]);
+    assert_eq!(
+        (kept.state("square_avg").unwrap(), kept.state("acc_delta").unwrap()),
+        (&[0.0][..], &[0.0][..])
+    );
 }
 
 #[test]
