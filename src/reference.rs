@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adadelta, Adagrad, Adam, AdamW, RmsProp, Sgd};
+use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, RmsProp, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -128,6 +128,22 @@ pub fn adadelta(o: &Adadelta, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f3
         s[0][i] = flush(v);
         s[1][i] = flush(average_square(s[1][i], delta, o.rho));
         p[i] = p_i - scale(delta, o.lr);
+    }
+}
+
+/// One step of [`Adamax`].
+pub fn adamax(o: &Adamax, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let (beta1, beta2) = o.betas;
+    let lr = o.lr / (1.0 - power(beta1, t));
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let m = average(s[0][i], g, beta1);
+        let (old, new) = (scale(s[1][i], beta2), g.abs() + o.eps as f32);
+        let u = if old > new || old.is_nan() { old } else { new };
+        s[0][i] = flush(m);
+        s[1][i] = flush(u);
+        p[i] = p_i - scale(m, lr) / u;
     }
 }
 

@@ -19,6 +19,7 @@ any::rules! {
     adamw::AdamW as "AdamW",
     adagrad::Adagrad as "Adagrad",
     adadelta::Adadelta as "Adadelta",
+    adamax::Adamax as "Adamax",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

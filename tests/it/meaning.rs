@@ -2,7 +2,7 @@
 //! here.
 
 use lanestep::rule::bias_correction;
-use lanestep::{Adadelta, Adagrad, Adam, Error, Optimizer, RmsProp, Rule, Sgd, reference};
+use lanestep::{Adadelta, Adagrad, Adam, Adamax, Error, Optimizer, RmsProp, Rule, Sgd, reference};
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
     let mut optimizer = Optimizer::new(rule, params.len()).unwrap();
@@ -113,6 +113,20 @@ fn adadelta_steps_by_its_past_steps_over_past_gradients() {
         (kept.state("square_avg").unwrap(), kept.state("acc_delta").unwrap()),
         (&[0.0][..], &[0.0][..])
     );
+}
+
+#[test]
+fn adamax_divides_by_the_largest_gradient_which_it_forgets() {
+    let rule = Adamax { lr: 1.0, betas: (0.5, 0.5), eps: 0.0, ..Adamax::default() };
+    let (params, optimizer) = run(rule, &[0.0], &[&[4.0], &[-1.0]]);
+    assert_eq!(optimizer.state("exp_avg").unwrap(), [0.5]);
+    assert_eq!(optimizer.state("exp_inf").unwrap(), [2.0]);
+    assert_near(&params, &[-1.0 - 0.5 / 0.75 / 2.0]);
+    let (params, optimizer) = run(Adamax { eps: 1.0, ..rule }, &[0.0], &[&[4.0], &[-3.0]]);
+    assert_eq!(optimizer.state("exp_inf").unwrap(), [4.0]); // not 2.5
+    assert_near(&params, &[-0.8 + 0.5 / 0.75 / 4.0]);
+    let (_, optimizer) = run(rule, &[0.0], &[&[f32::NAN], &[1.0]]);
+    assert!(optimizer.state("exp_inf").unwrap()[0].is_nan());
 }
 
 #[test]
