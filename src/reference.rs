@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, RmsProp, Sgd};
+use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, RAdam, RmsProp, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -144,6 +144,33 @@ pub fn adamax(o: &Adamax, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) 
         s[0][i] = flush(m);
         s[1][i] = flush(u);
         p[i] = p_i - scale(m, lr) / u;
+    }
+}
+
+/// One step of [`RAdam`].
+pub fn radam(o: &RAdam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let (beta1, beta2) = o.betas;
+    let (c1, c2) = (1.0 - power(beta1, t), 1.0 - power(beta2, t));
+    let longest = 2.0 / (1.0 - beta2) - 1.0;
+    let length = longest - 2.0 * t as f64 * (1.0 - c2) / c2;
+    let rectified = length > 5.0;
+    let mut lr = o.lr / c1;
+    if rectified {
+        let variance = (length - 4.0) * (length - 2.0) * longest;
+        lr *= c2.sqrt() * (variance / ((longest - 4.0) * (longest - 2.0) * length)).sqrt();
+    }
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let m = average(s[0][i], g, beta1);
+        let v = average_square(s[1][i], g, beta2);
+        s[0][i] = flush(m);
+        s[1][i] = flush(v);
+        let mut update = scale(m, lr);
+        if rectified {
+            update /= v.sqrt() + o.eps as f32;
+        }
+        p[i] = p_i - update;
     }
 }
 

@@ -20,6 +20,7 @@ any::rules! {
     adagrad::Adagrad as "Adagrad",
     adadelta::Adadelta as "Adadelta",
     adamax::Adamax as "Adamax",
+    radam::RAdam as "RAdam",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

@@ -2,7 +2,7 @@
 //! here.
 
 use lanestep::rule::bias_correction;
-use lanestep::{Adadelta, Adagrad, Adam, Adamax, Error, Optimizer, RmsProp, Rule, Sgd, reference};
+use lanestep::{Adadelta, Adagrad, Adam, Adamax, Error, Optimizer, RAdam, RmsProp, Rule, Sgd, reference};
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
     let mut optimizer = Optimizer::new(rule, params.len()).unwrap();
@@ -127,6 +127,22 @@ fn adamax_divides_by_the_largest_gradient_which_it_forgets() {
     assert_near(&params, &[-0.8 + 0.5 / 0.75 / 4.0]);
     let (_, optimizer) = run(rule, &[0.0], &[&[f32::NAN], &[1.0]]);
     assert!(optimizer.state("exp_inf").unwrap()[0].is_nan());
+}
+
+/// With beta2 = 7/8 the longest average is 15 long; it is 4.5 long at step 5 and 5.229 at step 6.
+#[test]
+fn radam_divides_by_the_mean_square_once_it_is_known() {
+    let rule = RAdam { lr: 0.25, betas: (0.5, 0.875), eps: 0.0, ..RAdam::default() };
+    let ones = [&[1.0_f32][..]; 6];
+    let halves = [&[0.5_f32][..]; 6];
+    assert_near(&run(rule, &[0.0], &ones[..5]).0, &[-1.25]);
+    assert_near(&run(rule, &[0.0], &halves[..5]).0, &[-0.625]);
+    assert_near(&run(rule, &[0.0], &ones).0, &[-1.25 - 0.25 * RECTIFICATION]);
+    assert_near(&run(rule, &[0.0], &halves).0, &[-0.625 - 0.25 * RECTIFICATION]);
+    // The uncorrected root at step 6 is sqrt(1 - (7/8)^6) = 0.742432.
+    let eps = RAdam { eps: 1.0, ..rule };
+    assert_near(&run(eps, &[0.0], &ones).0, &[-1.25 - 0.25 * RECTIFICATION * 0.742_432 / 1.742_432]);
+    const RECTIFICATION: f32 = 0.282215;
 }
 
 #[test]
