@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, RAdam, RmsProp, Sgd};
+use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RmsProp, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -171,6 +171,35 @@ pub fn radam(o: &RAdam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
             update /= v.sqrt() + o.eps as f32;
         }
         p[i] = p_i - update;
+    }
+}
+
+/// One step of [`NAdam`].
+pub fn nadam(o: &NAdam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    const INVISIBLE: f64 = f64::EPSILON / 4.0; // beside 1
+    let (beta1, beta2) = o.betas;
+    let momentum = |t: f64| beta1 * (1.0 - 0.5 * libm::pow(0.96, t * o.momentum_decay));
+    let (now, next) = (momentum(t as f64), momentum(t as f64 + 1.0));
+    // The product of all momenta so far. Once the power of 0.96 has vanished, each is beta1.
+    let (mut product, mut decay_by_now, mut left) = (1.0, 1.0, t);
+    while left > 0 && product > INVISIBLE && decay_by_now > INVISIBLE {
+        decay_by_now *= libm::pow(0.96, o.momentum_decay);
+        product *= beta1 * (1.0 - 0.5 * decay_by_now);
+        left -= 1;
+    }
+    product *= power(beta1, left);
+    let by_gradient = o.lr * (1.0 - now) / (1.0 - product);
+    let by_momentum = o.lr * next / (1.0 - product * next);
+    let correction = (1.0 - power(beta2, t)) as f32;
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let m = average(s[0][i], g, beta1);
+        let v = average_square(s[1][i], g, beta2);
+        s[0][i] = flush(m);
+        s[1][i] = flush(v);
+        let root = (v / correction).sqrt() + o.eps as f32;
+        p[i] = p_i - scale(g, by_gradient) / root - scale(m, by_momentum) / root;
     }
 }
 

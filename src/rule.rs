@@ -21,6 +21,7 @@ any::rules! {
     adadelta::Adadelta as "Adadelta",
     adamax::Adamax as "Adamax",
     radam::RAdam as "RAdam",
+    nadam::NAdam as "NAdam",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

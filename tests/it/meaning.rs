@@ -2,7 +2,9 @@
 //! here.
 
 use lanestep::rule::bias_correction;
-use lanestep::{Adadelta, Adagrad, Adam, Adamax, Error, Optimizer, RAdam, RmsProp, Rule, Sgd, reference};
+use lanestep::{
+    Adadelta, Adagrad, Adam, Adamax, Error, NAdam, Optimizer, RAdam, RmsProp, Rule, Sgd, reference,
+};
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
     let mut optimizer = Optimizer::new(rule, params.len()).unwrap();
@@ -143,6 +145,48 @@ fn radam_divides_by_the_mean_square_once_it_is_known() {
     let eps = RAdam { eps: 1.0, ..rule };
     assert_near(&run(eps, &[0.0], &ones).0, &[-1.25 - 0.25 * RECTIFICATION * 0.742_432 / 1.742_432]);
     const RECTIFICATION: f32 = 0.282215;
+}
+
+#[test]
+fn nadam_looks_ahead_by_a_momentum_that_grows() {
+    // Without growth, each momentum is 1/4.
+    let rule = NAdam { lr: 1.0, betas: (0.5, 0.0), eps: 0.0, momentum_decay: 0.0, ..NAdam::default() };
+    let first = -0.75 / 0.75 - 0.25 / (1.0 - 1.0 / 16.0) * 0.5;
+    assert_near(&run(rule, &[0.0], &[&[1.0]]).0, &[first]);
+    let second = 0.75 / (1.0 - 1.0 / 16.0) + 0.25 / (1.0 - 1.0 / 64.0) * 0.25; // the average is -1/4
+    assert_near(&run(rule, &[0.0], &[&[1.0], &[-1.0]]).0, &[first + second]);
+    // 0.96^momentum_decay = 1/2: the momenta are 3/8, 7/16 and 15/32.
+    let rule = NAdam { momentum_decay: 16.979_748, ..rule };
+    let first = -1.0 - 7.0 / 16.0 / (1.0 - 21.0 / 128.0) * 0.5;
+    let second = -9.0 / 16.0 / (1.0 - 21.0 / 128.0) - 15.0 / 32.0 / (1.0 - 315.0 / 4096.0) * 0.75;
+    assert_near(&run(rule, &[0.0], &[&[1.0], &[1.0]]).0, &[first + second]);
+    // The mean square is corrected before the root, and eps is added after it.
+    let rule = NAdam { betas: (0.0, 0.75), eps: 1.0, ..rule };
+    assert_near(&run(rule, &[0.0], &[&[3.0]]).0, &[-0.75]);
+}
+
+/// It is found by a loop that ends early, from which on it is a power.
+#[test]
+fn nadams_product_is_that_of_all_steps() {
+    for (beta1, momentum_decay) in [(0.9, 4e-3), (0.999, 1.0), (0.999_9, 0.3), (0.99, 1e3), (0.5, 0.0)] {
+        let betas = (beta1, 0.0);
+        let rule = NAdam { lr: 1.0, betas, eps: 0.0, momentum_decay, ..NAdam::default() };
+        let mut optimizer = Optimizer::new(rule, 1).unwrap();
+        let (mut product, mut m) = (1.0, 0.0);
+        for t in 1..=3000 {
+            let momentum = |t: i32| beta1 * (1.0 - 0.5 * 0.96_f64.powf(f64::from(t) * momentum_decay));
+            product *= momentum(t);
+            m += (1.0 - beta1) * (1.0 - m);
+            let ahead = momentum(t + 1) / (1.0 - product * momentum(t + 1)) * m;
+            let mut params = [0.0];
+            optimizer.step(&mut params, &[1.0]).unwrap();
+            let expected = (1.0 - momentum(t)) / (1.0 - product) + ahead;
+            assert!(
+                (f64::from(-params[0]) / expected - 1.0).abs() < 2e-5,
+                "{rule:?} {t}: {params:?} {expected}"
+            );
+        }
+    }
 }
 
 #[test]
