@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RmsProp, Sgd};
+use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RmsProp, Rprop, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -200,6 +200,37 @@ pub fn nadam(o: &NAdam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         s[1][i] = flush(v);
         let root = (v / correction).sqrt() + o.eps as f32;
         p[i] = p_i - scale(g, by_gradient) / root - scale(m, by_momentum) / root;
+    }
+}
+
+/// One step of [`Rprop`].
+pub fn rprop(o: &Rprop, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let (least, largest) = (o.step_sizes.0 as f32, o.step_sizes.1 as f32);
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, mut g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        let prev = s[0][i];
+        let mut size = if t == 1 { s[1][i] + o.lr as f32 } else { s[1][i] };
+        if g > 0.0 && prev > 0.0 || g < 0.0 && prev < 0.0 {
+            size *= o.etas.1 as f32;
+        } else if g > 0.0 && prev < 0.0 || g < 0.0 && prev > 0.0 {
+            size = scale(size, o.etas.0);
+            g = 0.0;
+        }
+        if size < least {
+            size = least;
+        } else if size > largest {
+            size = largest;
+        }
+        s[0][i] = flush(g);
+        s[1][i] = flush(size);
+        p[i] = if g > 0.0 {
+            p_i - size
+        } else if g < 0.0 {
+            p_i + size
+        } else {
+            p_i
+        };
     }
 }
 

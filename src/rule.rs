@@ -22,6 +22,7 @@ any::rules! {
     adamax::Adamax as "Adamax",
     radam::RAdam as "RAdam",
     nadam::NAdam as "NAdam",
+    rprop::Rprop as "Rprop",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

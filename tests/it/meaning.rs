@@ -3,7 +3,7 @@
 
 use lanestep::rule::bias_correction;
 use lanestep::{
-    Adadelta, Adagrad, Adam, Adamax, Error, NAdam, Optimizer, RAdam, RmsProp, Rule, Sgd, reference,
+    Adadelta, Adagrad, Adam, Adamax, Error, NAdam, Optimizer, RAdam, RmsProp, Rprop, Rule, Sgd, reference,
 };
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
@@ -187,6 +187,32 @@ fn nadams_product_is_that_of_all_steps() {
             );
         }
     }
+}
+
+#[test]
+fn rprop_steps_by_signs_alone() {
+    let rule = Rprop { lr: 0.5, etas: (0.5, 2.0), step_sizes: (0.25, 1.5), ..Rprop::default() };
+    let grads = [1.0, 1e-30, 1e-30, -9.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 0.0, 1.0];
+    let sizes = [0.5, 1.0, 1.5, 0.75, 0.75, 1.5, 0.75, 0.75, 0.375, 0.375, 0.25, 0.25, 0.25, 0.25];
+    let params =
+        [-0.5, -1.5, -3.0, -3.0, -2.25, -0.75, -0.75, -1.5, -1.5, -1.125, -1.125, -1.375, -1.375, -1.625];
+    for i in 0..grads.len() {
+        let grads: Vec<_> = grads[..=i].chunks(1).collect();
+        let (found, optimizer) = run(rule, &[0.0], &grads);
+        assert_eq!((found[0], optimizer.state("step_size").unwrap()[0]), (params[i], sizes[i]), "step {i}");
+    }
+    let (params, optimizer) = run(rule, &[0.0], &[&[-2.0], &[3.0]]);
+    assert_eq!((params[0], optimizer.state("prev").unwrap()[0]), (0.5, 0.0));
+    for (lr, clamped) in [(9.0, 1.5), (0.0, 0.25)] {
+        assert_eq!(run(Rprop { lr, ..rule }, &[0.0], &[&[1.0]]).0, [-clamped]);
+    }
+}
+
+/// As in PyTorch.
+#[test]
+fn to_rprop_nan_has_no_sign() {
+    let (params, optimizer) = run(Rprop::default(), &[1.0], &[&[f32::NAN], &[1.0]]);
+    assert_eq!((params[0], optimizer.state("step_size").unwrap()[0]), (0.99, 0.01));
 }
 
 #[test]
