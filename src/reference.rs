@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 
-use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, NAdam, RAdam, RmsProp, Rprop, Sgd};
+use crate::{Adadelta, Adagrad, Adam, AdamW, Adamax, Asgd, NAdam, RAdam, RmsProp, Rprop, Sgd};
 
 /// One step of [`Sgd`].
 pub fn sgd(o: &Sgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
@@ -231,6 +231,20 @@ pub fn rprop(o: &Rprop, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         } else {
             p_i
         };
+    }
+}
+
+/// One step of [`Asgd`].
+pub fn asgd(o: &Asgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
+    let past = t as f64 - 1.0;
+    let eta = o.lr / libm::pow(1.0 + o.lambd * o.lr * past, o.alpha);
+    for i in 0..p.len() {
+        let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
+        let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
+        p[i] = scale(p_i, 1.0 - o.lambd * eta) - scale(g, eta);
+        let averaged = past - o.t0;
+        let ax = if averaged > 1.0 { s[0][i] + scale(p[i] - s[0][i], 1.0 / averaged) } else { p[i] };
+        s[0][i] = flush(ax);
     }
 }
 

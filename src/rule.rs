@@ -23,6 +23,7 @@ any::rules! {
     radam::RAdam as "RAdam",
     nadam::NAdam as "NAdam",
     rprop::Rprop as "Rprop",
+    asgd::Asgd as "ASGD",
 }
 
 /// An optimizer: its hyperparameters, and the formula they mean at each step.

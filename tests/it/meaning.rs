@@ -3,7 +3,8 @@
 
 use lanestep::rule::bias_correction;
 use lanestep::{
-    Adadelta, Adagrad, Adam, Adamax, Error, NAdam, Optimizer, RAdam, RmsProp, Rprop, Rule, Sgd, reference,
+    Adadelta, Adagrad, Adam, Adamax, Asgd, Error, NAdam, Optimizer, RAdam, RmsProp, Rprop, Rule, Sgd,
+    reference,
 };
 
 fn run<R: Rule>(rule: R, params: &[f32], grads: &[&[f32]]) -> (Vec<f32>, Optimizer<R>) {
@@ -213,6 +214,23 @@ fn rprop_steps_by_signs_alone() {
 fn to_rprop_nan_has_no_sign() {
     let (params, optimizer) = run(Rprop::default(), &[1.0], &[&[f32::NAN], &[1.0]]);
     assert_eq!((params[0], optimizer.state("step_size").unwrap()[0]), (0.99, 0.01));
+}
+
+#[test]
+fn asgd_averages_from_t0_on() {
+    let rule = Asgd { lr: 1.0, lambd: 0.5, alpha: 1.0, t0: 0.0, ..Asgd::default() };
+    // eta 1, 2/3, 1/2, 2/5; what is kept 1/2, 2/3, 3/4, 4/5; mu 1, 1, 1/2, 1/3.
+    let grads: [&[f32]; 4] = [&[1.0], &[1.0], &[-1.0], &[1.0]];
+    for (steps, param, average) in [(1, 1.0, 1.0), (2, 0.0, 0.0), (3, 0.5, 0.25), (4, 0.0, 1.0 / 6.0)] {
+        let (params, optimizer) = run(rule, &[4.0], &grads[..steps]);
+        assert_near(&params, &[param]);
+        assert_near(optimizer.state("ax").unwrap(), &[average]);
+    }
+    let (params, optimizer) = run(Asgd { t0: 1.0, ..rule }, &[4.0], &grads);
+    assert_near(&params, &[0.0]);
+    assert_near(optimizer.state("ax").unwrap(), &[0.25]); // half way from 0.5
+    let (params, _) = run(Asgd { alpha: 2.0, ..rule }, &[4.0], &grads[..2]);
+    assert_near(&params, &[1.0 * (1.0 - 0.5 * 4.0 / 9.0) - 4.0 / 9.0]);
 }
 
 #[test]
