@@ -51,7 +51,7 @@ pub struct AverageSquare {
 }
 
 impl AverageSquare {
-    /// An average that keeps `beta` of itself, in `[0, 1)`.
+    /// An average that keeps `beta` of itself, in `[0, 1]`.
     #[must_use]
     pub fn new(beta: f64) -> Self {
         let rest = (1.0 - beta) as f32;
