@@ -9,6 +9,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use lanestep::{AdamW, Gradients, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Tensor};
 use rayon::prelude::*;
 use std::cell::{LazyCell, RefCell};
+use std::mem::take;
 use std::time::{Duration, Instant};
 
 const N: usize = 1 << 24;
@@ -20,15 +21,6 @@ fn rows<'a>(c: &'a mut Criterion, name: &str, bytes: usize) -> Rows<'a> {
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4)).sample_size(20);
     group.throughput(Throughput::Bytes(bytes as u64));
     group
-}
-
-/// What is set up is kept from sample to sample, and made only if the filter asks for it.
-fn row<T>(group: &mut Rows<'_>, name: &str, new: impl Fn() -> T, mut step: impl FnMut(&mut T)) {
-    let mut ready = None;
-    group.bench_function(name, |b| {
-        let ready = ready.get_or_insert_with(&new);
-        b.iter(|| step(ready));
-    });
 }
 
 /// A row on data that others use too, in turns with another step: the machine's moods, and which pages the data are in,
@@ -217,46 +209,66 @@ fn gpt2() -> Vec<usize> {
     [vec![50257 * d, 1024 * d], layer.repeat(12), vec![d, d]].concat()
 }
 
+/// Tensors that lie where the flat slices do, so that only the cuts differ, and tensors with memory of their own.
 struct Many {
-    optimizer: Optimizer<AdamW>,
-    tensors: Vec<(Vec<f32>, Vec<f32>)>,
+    flat: Flat,
+    in_groups: Optimizer<AdamW>,
+    apart: Vec<(Vec<f32>, Vec<f32>)>,
+    lens: Vec<usize>,
 }
 
 impl Many {
     fn new(lens: &[usize]) -> Self {
-        let optimizer = Optimizer::new(AdamW::default(), lens.iter().sum()).expect("memory");
-        Self { optimizer, tensors: lens.iter().map(|&len| (numbers(len), numbers(len))).collect() }
-    }
-
-    /// Every second tensor in a group without decay.
-    fn in_groups(self, lens: &[usize]) -> Self {
         let mut ranges = [vec![], vec![]];
         let mut start = 0;
         for (i, len) in lens.iter().enumerate() {
             ranges[i % 2].push(start..start + len);
             start += len;
         }
+        // Every second tensor is in a group without decay.
         let [decayed, bare] = ranges;
         let adamw = AdamW::default();
         let groups = [Group::over(adamw, decayed), Group::over(AdamW { weight_decay: 0.0, ..adamw }, bare)];
-        Self { optimizer: Optimizer::with_groups(groups, start).expect("memory"), ..self }
+        Self {
+            flat: Flat::new(start),
+            in_groups: Optimizer::with_groups(groups, start).expect("memory"),
+            apart: lens.iter().map(|&len| (numbers(len), numbers(len))).collect(),
+            lens: lens.to_vec(),
+        }
     }
 
-    fn step(&mut self) {
-        let tensors = self.tensors.iter_mut().map(|(params, grads)| Tensor::new(params, grads));
+    fn cut(&mut self, optimizer: impl FnOnce(&mut Self) -> &mut Optimizer<AdamW>) {
+        let (mut params, mut grads) = (take(&mut self.flat.params), take(&mut self.flat.grads));
+        let (mut rest, mut rest_grads, mut tensors) = (&mut params[..], &grads[..], vec![]);
+        for &len in &self.lens {
+            let (now, after) = rest.split_at_mut(len);
+            let (now_grads, after_grads) = rest_grads.split_at(len);
+            tensors.push(Tensor::new(now, now_grads));
+            (rest, rest_grads) = (after, after_grads);
+        }
+        optimizer(self).step_with(&mut tensors, &Pipeline::default()).expect("right lengths");
+        drop(tensors);
+        (self.flat.params, self.flat.grads) = (take(&mut params), take(&mut grads));
+    }
+
+    fn apart(&mut self) {
+        let tensors = self.apart.iter_mut().map(|(params, grads)| Tensor::new(params, grads));
         let mut tensors: Vec<_> = tensors.collect();
-        self.optimizer.step_with(&mut tensors, &Pipeline::default()).expect("right lengths");
+        self.flat.optimizer.step_with(&mut tensors, &Pipeline::default()).expect("right lengths");
     }
 }
 
 fn tensors(c: &mut Criterion) {
-    let thousands = vec![1000; 10_000];
-    for (name, lens) in [("tensors/gpt2-small", gpt2()), ("tensors/10000x1000", thousands)] {
-        let n: usize = lens.iter().sum();
-        let mut group = rows(c, name, n * 28);
-        row(&mut group, "flat", || Flat::new(n), Flat::plain);
-        row(&mut group, "tensors", || Many::new(&lens), Many::step);
-        row(&mut group, "groups", || Many::new(&lens).in_groups(&lens), Many::step);
+    for (name, lens) in [("tensors/gpt2-small", gpt2()), ("tensors/10000x1000", vec![1000; 10_000])] {
+        let mut group = rows(c, name, lens.iter().sum::<usize>() * 28);
+        let many = LazyCell::new(|| RefCell::new(Many::new(&lens)));
+        let mut row = |name: &str, step: fn(&mut Many)| {
+            in_turns(&mut group, name, &many, |many| many.flat.plain(), step);
+        };
+        row("flat", |many| many.flat.plain());
+        row("tensors", |many| many.cut(|many| &mut many.flat.optimizer));
+        row("tensors-apart", Many::apart);
+        row("groups", |many| many.cut(|many| &mut many.in_groups));
     }
 }
 

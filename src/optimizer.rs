@@ -55,7 +55,7 @@ impl<R: Rule> Optimizer<R> {
     /// # Errors
     /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does
     /// not take the state that it names, [`Error::Name`] if it names a slot twice, [`Error::TooManySlots`] if it names
-    /// more than eight, [`Error::Memory`] if there is no room for the state.
+    /// more than sixteen, [`Error::Memory`] if there is no room for the state.
     pub fn new(rule: R, len: usize) -> Result<Self, Error> {
         let member = Member::new(Group::new(rule, 0..len))?;
         Self::from_members(vec![member], vec![(len, 0)], len)

@@ -84,7 +84,7 @@ any::rules! {
 /// ```
 pub trait Rule: Clone + Send + Sync {
     /// Names of the state slots, in the order in which the formula takes them. They may depend on the
-    /// hyperparameters, but not on the learning rate. An optimizer has room for eight.
+    /// hyperparameters, but not on the learning rate. An optimizer has room for sixteen.
     fn slots(&self) -> &'static [&'static str];
 
     /// What a slot holds, in words that rules share: on a [switch](crate::Optimizer::set_rule), state goes on under
