@@ -31,7 +31,7 @@ pub(crate) fn measure(
     run: &(impl Fn(usize) -> Run + Sync),
     limit: f32,
 ) -> Magnitude {
-    let leaf = |part: &mut Part<'_, '_, 0>| {
+    let leaf = |part: &mut Part<'_, '_, '_>| {
         let mut gradients = MagnitudeSums::new(limit);
         part.each_run(run, |group, part| {
             if group.is_some() {
@@ -44,7 +44,7 @@ pub(crate) fn measure(
         });
         gradients.total()
     };
-    tree(parallelism, LEAF, Part::new(tensors, []), &leaf, |left, right| Magnitude {
+    tree(parallelism, LEAF, &mut Part::new(tensors, &mut []), &leaf, |left, right| Magnitude {
         squares: left.squares + right.squares,
         max_abs: f32::from_bits(left.max_abs.to_bits().max(right.max_abs.to_bits())),
         non_finite: left.non_finite + right.non_finite,

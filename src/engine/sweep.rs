@@ -32,18 +32,19 @@ pub(crate) enum Follow {
 }
 
 /// Updates all elements that are not frozen, and sets to zero the gradients that are to be.
-pub(crate) fn sweep(
+pub(crate) fn sweep<'a>(
     level: Level,
     parallelism: Parallelism,
-    tensors: &mut [Tensor<'_>],
-    state: [&mut [f32]; SLOTS + 1],
+    tensors: &'a mut [Tensor<'_>],
+    state: &mut [&'a mut [f32]],
     plan: &impl Plan,
     beside: Beside,
 ) -> Change {
     let leaf = if beside.measured { LEAF } else { parallelism.grain() };
-    let update = |part: &mut Part<'_, '_, { SLOTS + 1 }>, mut changes: Option<&mut ChangeSums>| {
+    let update = |part: &mut Part<'_, '_, '_>, mut changes: Option<&mut ChangeSums>| {
         part.each_run(&|start| plan.run(start), |group, part| {
-            let (changes, average) = (changes.as_deref_mut(), take(&mut part.state[SLOTS]));
+            let (changes, average) =
+                (changes.as_deref_mut(), part.state.get_mut(SLOTS).map(take).unwrap_or_default());
             let mut visit = Visit { level, start: part.start, changes, follow: beside.follow, average };
             match group {
                 Some(group) => plan.at(group, Update { part, slots: plan.slots(group), visit: &mut visit }),
@@ -51,14 +52,14 @@ pub(crate) fn sweep(
             }
         });
     };
-    let visit = |part: &mut Part<'_, '_, { SLOTS + 1 }>| {
+    let visit = |part: &mut Part<'_, '_, '_>| {
         if beside.measured {
             return ChangeSums::of(|changes| update(part, Some(changes)));
         }
         update(part, None);
         Change::NONE
     };
-    tree(parallelism, leaf, Part::new(tensors, state), &visit, Change::join)
+    tree(parallelism, leaf, &mut Part::new(tensors, state), &visit, Change::join)
 }
 
 /// Applies one formula without state to every element.
@@ -70,7 +71,7 @@ pub(crate) fn apply(
     grads: &[f32],
 ) {
     let tensors = &mut [Tensor::new(params, grads)];
-    sweep(level, parallelism, tensors, Default::default(), &Same(formula), Beside::default());
+    sweep(level, parallelism, tensors, &mut [], &Same(formula), Beside::default());
 }
 
 struct Same<F>(F);
@@ -90,19 +91,19 @@ impl<F: Formula<0>> Plan for Same<F> {
 }
 
 /// A formula to come, and the elements that it is to be applied to.
-struct Update<'a, 'b, 'c, 'd> {
+struct Update<'s, 'a, 'b, 'c, 'd> {
     /// By reference, as is `visit`: they would be moved through every decorator.
-    part: &'c mut Part<'a, 'b, { SLOTS + 1 }>,
+    part: &'c mut Part<'s, 'a, 'b>,
     slots: &'c [usize],
     visit: &'c mut Visit<'a, 'd>,
 }
 
-impl WithFormula for Update<'_, '_, '_, '_> {
+impl WithFormula for Update<'_, '_, '_, '_, '_> {
     type Output = ();
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) {
         let Self { part, slots, visit } = self;
-        let mut state = select(&mut part.state, slots);
+        let mut state = select(part.state, slots);
         for tensor in take(&mut part.span) {
             let state = split_off(&mut state, tensor.params.len());
             match tensor {
@@ -189,7 +190,7 @@ impl<const FROM_X: bool> Formula<0> for Moving<FROM_X> {
 }
 
 /// The slots that a formula takes, in its order.
-fn select<'a, const S: usize>(state: &mut [&'a mut [f32]; SLOTS + 1], slots: &[usize]) -> [&'a mut [f32]; S] {
+fn select<'a, const S: usize>(state: &mut [&'a mut [f32]], slots: &[usize]) -> [&'a mut [f32]; S] {
     from_fn(|k| slots.get(k).map(|&slot| take(&mut state[slot])).unwrap_or_default())
 }
 

@@ -1,22 +1,36 @@
 //! Recursive halving over the caller's rayon pool, along a tree whose shape depends on the length alone.
 
+use super::{Parallelism, Run, SLOTS, Tensor, tensor::Span};
 use core::mem::take;
 
-use super::{Parallelism, Run, Tensor, tensor::Span};
-
-/// Consecutive elements of a call: parameters with gradients, and `N` numbers for each that the optimizer keeps.
-pub(super) struct Part<'a, 'b, const N: usize> {
+/// Consecutive elements of a call: parameters with gradients, and the numbers that the optimizer keeps for each.
+pub(super) struct Part<'s, 'a, 'b> {
     /// Where it begins in the call.
     pub(super) start: usize,
     pub(super) len: usize,
     pub(super) span: Span<'a, 'b>,
-    pub(super) state: [&'a mut [f32]; N],
+    /// By reference, as so many slices would be moved about in every step.
+    pub(super) state: &'s mut [&'a mut [f32]],
 }
 
-impl<'a, 'b, const N: usize> Part<'a, 'b, N> {
-    pub(super) fn new(tensors: &'a mut [Tensor<'b>], state: [&'a mut [f32]; N]) -> Self {
+/// Room for the state of a part that was taken out of another.
+type Room<'a> = [&'a mut [f32]; SLOTS + 1];
+
+impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
+    pub(super) fn new(tensors: &'a mut [Tensor<'b>], state: &'s mut [&'a mut [f32]]) -> Self {
         let len = tensors.iter().map(Tensor::len).sum();
         Self { start: 0, len, span: Span::new(tensors), state }
+    }
+
+    /// Takes out the first `len` elements. State that is empty stays so.
+    fn take_front<'r>(&mut self, len: usize, room: &'r mut Room<'a>) -> Part<'r, 'a, 'b> {
+        let start = self.start;
+        let (span, rest) = take(&mut self.span).split_at(len);
+        for (front, slot) in room.iter_mut().zip(&mut *self.state) {
+            (*front, *slot) = take(slot).split_at_mut_checked(len).unwrap_or_default();
+        }
+        (self.start, self.len, self.span) = (start + len, self.len - len, rest);
+        Part { start, len, span, state: room }
     }
 
     /// Visits the parts that belong to one group each.
@@ -24,7 +38,7 @@ impl<'a, 'b, const N: usize> Part<'a, 'b, N> {
     pub(super) fn each_run(
         &mut self,
         run: &impl Fn(usize) -> Run,
-        mut visit: impl FnMut(Option<usize>, &mut Self),
+        mut visit: impl FnMut(Option<usize>, &mut Part<'_, 'a, 'b>),
     ) {
         while self.len > 0 {
             let Run { end, group } = run(self.start);
@@ -32,28 +46,8 @@ impl<'a, 'b, const N: usize> Part<'a, 'b, N> {
             if len >= self.len {
                 return visit(group, self);
             }
-            let (mut now, rest) = self.take().split_at(len);
-            visit(group, &mut now);
-            *self = rest;
+            visit(group, &mut self.take_front(len, &mut Room::default()));
         }
-    }
-
-    fn take(&mut self) -> Self {
-        let state = self.state.each_mut().map(take);
-        Self { span: take(&mut self.span), state, ..*self }
-    }
-
-    /// State that is empty stays so.
-    fn split_at(self, mid: usize) -> (Self, Self) {
-        let Self { start, len, span, state } = self;
-        let (span, right) = span.split_at(mid);
-        let mut halves = state.map(|slot| slot.split_at_mut_checked(mid).unwrap_or_default());
-        let state_right = halves.each_mut().map(|(_, right)| take(right));
-        let state = halves.map(|(left, _)| left);
-        (
-            Self { start, len: mid, span, state },
-            Self { start: start + mid, len: len - mid, span: right, state: state_right },
-        )
     }
 }
 
@@ -62,27 +56,27 @@ impl<'a, 'b, const N: usize> Part<'a, 'b, N> {
 ///
 /// So lanes stay whole, and with a `leaf` that is always the same, so are the sums.
 #[inline]
-pub(super) fn tree<const N: usize, R: Send>(
+pub(super) fn tree<R: Send>(
     parallelism: Parallelism,
     leaf: usize,
-    mut part: Part<'_, '_, N>,
-    visit: &(impl Fn(&mut Part<'_, '_, N>) -> R + Sync),
+    part: &mut Part<'_, '_, '_>,
+    visit: &(impl Fn(&mut Part<'_, '_, '_>) -> R + Sync),
     join: fn(R, R) -> R,
 ) -> R {
-    if part.len <= leaf { visit(&mut part) } else { halves(parallelism, leaf, part, visit, join) }
+    if part.len <= leaf { visit(part) } else { halves(parallelism, leaf, part, visit, join) }
 }
 
-fn halves<const N: usize, R: Send>(
+fn halves<R: Send>(
     parallelism: Parallelism,
     leaf: usize,
-    part: Part<'_, '_, N>,
-    visit: &(impl Fn(&mut Part<'_, '_, N>) -> R + Sync),
+    right: &mut Part<'_, '_, '_>,
+    visit: &(impl Fn(&mut Part<'_, '_, '_>) -> R + Sync),
     join: fn(R, R) -> R,
 ) -> R {
-    let len = part.len;
-    let (left, right) = part.split_at(1 << (len - 1).ilog2());
-    let left = || tree(parallelism, leaf, left, visit, join);
-    let right = || tree(parallelism, leaf, right, visit, join);
+    let (len, mut room) = (right.len, Room::default());
+    let left = &mut right.take_front(1 << (len - 1).ilog2(), &mut room);
+    let mut left = || tree(parallelism, leaf, left, visit, join);
+    let mut right = || tree(parallelism, leaf, right, visit, join);
     #[cfg(feature = "rayon")]
     if len > parallelism.grain() {
         let (left, right) = rayon::join(left, right);

@@ -79,7 +79,7 @@ impl<R: Rule> Optimizer<R> {
             beside.follow = Some(ema.next());
             state[SLOTS] = ema.average.numbers_mut();
         }
-        let change = engine::sweep(level, parallelism, tensors, state, &plan, beside);
+        let change = engine::sweep(level, parallelism, tensors, &mut state, &plan, beside);
         report.update = pipeline.measure_update.then(|| change.into());
 
         self.steps = self.steps.saturating_add(1);

@@ -5,6 +5,7 @@
 ///
 /// The power is by squaring, from the lowest bit of `t`, so that its bits are the same on every platform.
 #[must_use]
+#[inline(always)] // so that it is left out where the result is not asked for
 pub fn bias_correction(beta: f64, t: u64) -> f64 {
     1.0 - power(beta, t)
 }
@@ -13,7 +14,7 @@ pub fn bias_correction(beta: f64, t: u64) -> f64 {
 pub(super) const NOTHING: f64 = f64::EPSILON / 4.0;
 
 /// `beta^t`, or 0 where it is [`NOTHING`].
-#[inline]
+#[inline(always)]
 pub(super) fn power(beta: f64, t: u64) -> f64 {
     let (mut power, mut square, mut rest) = (1.0, beta, t);
     // Counted, so that the compiler can leave it out where the result is not asked for.
