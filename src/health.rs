@@ -6,7 +6,8 @@ use crate::{Error, Report};
 /// What a trainer may want to log, gathered from the [`Report`]s of its steps without another look at any gradient.
 ///
 /// The numbers need what the steps have measured: norms [`measure_grads`](crate::Pipeline::measure_grads) or anything
-/// that implies it, the ratio [`measure_update`](crate::Pipeline::measure_update). A step that is an error has no report.
+/// that implies it, the ratio [`measure_update`](crate::Pipeline::measure_update). A step that measures nothing
+/// looks healthy, and one that is an error has no report.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {

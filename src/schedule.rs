@@ -309,7 +309,8 @@ impl Schedule {
 
     /// This schedule after `steps` steps on a line from 0 to its first learning rate.
     ///
-    /// Step 0 has the learning rate 0; for another, make a [`Schedule::Warmup`] with its `start_factor`.
+    /// The line comes before the schedule's own steps, so `cosine(lr, 900).warmup(100)` ends at step 1000. Step 0 has
+    /// the learning rate 0; for another, make a [`Schedule::Warmup`] with its `start_factor`.
     #[must_use]
     pub fn warmup(self, steps: u64) -> Self {
         Self::Warmup { steps, start_factor: 0.0, then: Box::new(self) }

@@ -59,6 +59,19 @@ impl Layout {
             .collect()
     }
 
+    /// The name of the tensor that holds an element, and its place there: what a
+    /// [`first_non_finite`](crate::Gradients::first_non_finite) means.
+    ///
+    /// ```
+    /// let layout = lanestep::Layout::new([("weight", 6), ("none", 0), ("bias", 2)]).unwrap();
+    /// assert_eq!([5, 6, 8].map(|place| layout.at(place)), [Some(("weight", 5)), Some(("bias", 0)), None]);
+    /// ```
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<(&str, usize)> {
+        let tensor = self.tensors.partition_point(|(_, range)| range.end <= place);
+        self.tensors.get(tensor).map(|(name, range)| (&**name, place - range.start))
+    }
+
     /// All names and ranges, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         self.tensors.iter().map(|(name, range)| (&**name, range.clone()))

@@ -7,7 +7,8 @@ use crate::rule::{Shared, range};
 
 const LARGEST: f64 = f32::MAX as f64;
 
-/// What is done to the gradients of a step on their way in. They are not modified themselves.
+/// What is done to the gradients of a step on their way in. They are only read, unless a
+/// [`Tensor`](crate::Tensor::zeroing) asks for zeros.
 ///
 /// In this order: the gradient is multiplied by [`scale`](Self::scale), then by a factor that brings the norm of all
 /// scaled gradients of the call down to [`max_norm`](Self::max_norm) (both in one multiplication), then clamped to
@@ -34,8 +35,8 @@ const LARGEST: f64 = f32::MAX as f64;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Pipeline {
-    /// What gradients are multiplied by: the inverse of a loss scale, or of a number of accumulated micro-batches. In
-    /// `[0, f32::MAX]`.
+    /// What gradients are multiplied by, in `[0, f32::MAX]`: the inverse of a loss scale, of a number of accumulated
+    /// micro-batches, or `scaler.unscale() / batches as f64` for both.
     pub scale: f64,
     /// The largest norm of all gradients of the call together that stays. Beyond it, all are multiplied by
     /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. In `[0, f32::MAX]`.
@@ -80,7 +81,8 @@ pub enum NonFinite {
     /// infinity makes itself NaN, and all others zero.
     #[default]
     Propagate,
-    /// Leave parameters, state and step count of all groups as they are, and report it.
+    /// Leave parameters, state and step count of all groups as they are, and report it. Gradients that were to be set
+    /// to zero are.
     Skip,
     /// The same, and return [`Error::NonFinite`].
     Error,
@@ -135,7 +137,7 @@ impl Report {
 
 impl Update {
     /// How far the parameters have moved, in parts of their own size: around 1e-3 in a training that goes well. NaN if
-    /// nothing has moved nowhere.
+    /// they are all zero and have not moved.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.norm / self.params_norm

@@ -12,10 +12,10 @@ impl<R: Rule> Optimizer<R> {
     ///
     /// State of the same [`meaning`](Rule::meaning) is carried over as it is; all other state starts from zero. So
     /// averages of gradients and of their squares go on from Adam to AdamW, and the latter from Adam to RMSprop and
-    /// back; a `momentum_buffer`, which is a sum, goes on only within SGD or within RMSprop. Learning rates are those of
-    /// the new rule, times the group's [`lr_scale`](Group::lr_scale).
+    /// back; a `momentum_buffer`, which is a sum, goes on only within SGD or within RMSprop. The learning rate is that of
+    /// the new rule, times the group's [`lr_scale`](Group::lr_scale), until the next `set_lr`.
     ///
-    /// The group's step count goes on if any state was carried over or there is none to carry; else it starts from 0.
+    /// The group's step count goes on if any state was carried over or neither rule has any; else it starts from 0.
     /// It corrects averages for having started from zero, with the new rule's betas: early in a run this is right only
     /// from Adam to AdamW and back, and with the betas kept. Ten steps of RMSprop make the first of Adam twenty times
     /// too small; three steps of Adam make the first of RMSprop nine times as large as its learning rate.
