@@ -30,8 +30,8 @@ impl<R: Rule> Optimizer<R> {
 
     /// One step over many tensors, which laid end to end are the parameters, with what `pipeline` asks for on the way.
     ///
-    /// The bits are those of one slice for all, and so is the speed, in one parallel region. [`step`](Self::step)'s
-    /// promises hold.
+    /// The bits are those of one slice for all, in one parallel region that is shared out by elements and not by tensors.
+    /// [`step`](Self::step)'s promises hold.
     ///
     /// # Errors
     /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Length`] if all tensors together
