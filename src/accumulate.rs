@@ -37,7 +37,8 @@ pub fn axpy(a: f64, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
     if a == 1.0 {
         apply(Level::best(), Parallelism::default(), Add, y, x);
     } else {
-        apply(Level::best(), Parallelism::default(), AddScaled(Factor::of_any_size(a)), y, x);
+        let by = Factor::of_any_size(a.abs());
+        apply(Level::best(), Parallelism::default(), AddScaled { by, sign: a.signum() as f32 }, y, x);
     }
     Ok(())
 }
@@ -53,11 +54,14 @@ impl Formula<0> for Add {
 }
 
 #[derive(Clone, Copy)]
-struct AddScaled(Factor);
+struct AddScaled {
+    by: Factor,
+    sign: f32,
+}
 
 impl Formula<0> for AddScaled {
     #[inline(always)]
     fn update<L: Lane>(&self, y: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
-        (y + self.0.times(x), [])
+        (y + self.by.times(x) * self.sign, [])
     }
 }

@@ -31,6 +31,10 @@ pub trait Formula<const S: usize>: Copy + Send + Sync {
     /// Whether the formula depends on sums over its layer, which take a pass of their own.
     const LAYERWISE: bool = false;
 
+    /// The slots in which the formula never leaves a subnormal number, whatever it is given: those need no look before
+    /// they are stored. An [`AverageSquare`] is such a number.
+    const NORMAL: [bool; S] = [false; S];
+
     /// Takes the parameter, its gradient and its state; returns the new parameter and the new state.
     ///
     /// Mark it `#[inline(always)]`, and every function of lanes that it calls: only what is inlined into the loop is

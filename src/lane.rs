@@ -51,8 +51,8 @@ pub trait Lane:
     /// Where `self` is NaN.
     fn is_nan(self) -> Self::Mask;
 
-    /// Where the magnitude is under `bound`, which is not negative. Never true of NaN.
-    fn below(self, bound: f32) -> Self::Mask;
+    /// Where the magnitude is not under `bound`, which is not negative. Always true of NaN.
+    fn at_least(self, bound: f32) -> Self::Mask;
 
     /// `+0` for a subnormal number or a zero, the number itself elsewhere.
     ///
@@ -78,6 +78,14 @@ pub trait Lane:
         Self::select(self.is_nan(), self, Self::select(self.less(other), self, other))
     }
 
+    /// `self`, but `least` where it is less. NaN stays.
+    #[inline(always)]
+    #[must_use]
+    fn no_less_than(self, least: f32) -> Self {
+        let least = self.splat(least);
+        Self::select(self.less(least), least, self)
+    }
+
     /// The nearest number between `low` and `high`, where `low` is not above `high`. NaN stays.
     #[inline(always)]
     #[must_use]
@@ -96,11 +104,21 @@ pub trait Lane:
         Self::select(self.is_nan(), self, sign)
     }
 
+    /// `self * by` where the magnitude of `self` is at least `floor`, and `+0` elsewhere, where nothing is multiplied. `by` is
+    /// finite and not negative, unless `floor` is 0.
+    ///
+    /// It is one operation because it is one instruction where a CPU can multiply under a mask.
+    #[inline(always)]
+    #[must_use]
+    fn times(self, by: f32, floor: f32) -> Self {
+        self.zero_below(floor) * by
+    }
+
     /// `+0` where the magnitude is under `floor`, the number itself elsewhere. NaN stays.
     #[inline(always)]
     #[must_use]
     fn zero_below(self, floor: f32) -> Self {
-        Self::select(self.below(floor), self.splat(0.0), self)
+        Self::select(self.at_least(floor), self, self.splat(0.0))
     }
 }
 
@@ -141,8 +159,9 @@ impl Lane for f32 {
     }
 
     #[inline(always)]
-    fn below(self, bound: f32) -> bool {
-        self.abs() < bound
+    fn at_least(self, bound: f32) -> bool {
+        let under = self.abs() < bound;
+        !under
     }
 
     #[inline(always)]

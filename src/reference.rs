@@ -67,11 +67,11 @@ pub fn rmsprop(o: &RmsProp, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>
 /// One step of [`Adam`].
 pub fn adam(o: &Adam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     let (beta1, beta2) = o.betas;
-    let (mut lr, mut correction) = (o.lr, 1.0);
+    let (mut c1, mut c2) = (1.0, 1.0);
     if o.bias_correction {
-        lr = o.lr / (1.0 - power(beta1, t));
-        correction = (1.0 - power(beta2, t)).sqrt();
+        (c1, c2) = (1.0 - power(beta1, t), 1.0 - power(beta2, t));
     }
+    let (lr, eps) = (o.lr / c1 * c2.sqrt(), o.eps * c2.sqrt());
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
@@ -84,7 +84,7 @@ pub fn adam(o: &Adam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
             v = if w > v || w.is_nan() { w } else { v };
             s[2][i] = flush(v);
         }
-        p[i] = p_i - scale(m, lr) / (v.sqrt() / correction as f32 + o.eps as f32);
+        p[i] = p_i - scale(m, lr) / (v.sqrt() + eps as f32);
     }
 }
 
@@ -192,9 +192,10 @@ pub fn nadam(o: &NAdam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         left -= 1;
     }
     product *= power(beta1, left);
-    let by_gradient = o.lr * (1.0 - now) / (1.0 - product);
-    let by_momentum = o.lr * next / (1.0 - product * next);
-    let correction = (1.0 - power(beta2, t)) as f32;
+    let root = (1.0 - power(beta2, t)).sqrt();
+    let by_gradient = o.lr * (1.0 - now) / (1.0 - product) * root;
+    let by_momentum = o.lr * next / (1.0 - product * next) * root;
+    let eps = (o.eps * root) as f32;
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
@@ -202,8 +203,7 @@ pub fn nadam(o: &NAdam, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         let v = average_square(s[1][i], g, beta2);
         s[0][i] = flush(m);
         s[1][i] = flush(v);
-        let root = (v / correction).sqrt() + o.eps as f32;
-        p[i] = p_i - scale(g, by_gradient) / root - scale(m, by_momentum) / root;
+        p[i] = p_i - (scale(g, by_gradient) + scale(m, by_momentum)) / (v.sqrt() + eps);
     }
 }
 
@@ -281,13 +281,13 @@ pub fn lamb(o: &Lamb, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         let v = average_square(s[1][i], g, beta2);
         s[0][i] = flush(m);
         s[1][i] = flush(v);
-        let root = v.sqrt() / c2.sqrt() as f32 + o.eps as f32;
-        update[i] = scale(m, 1.0 / c1) / root + scale(p[i], inner_decay);
+        let root = v.sqrt() + (o.eps * c2.sqrt()) as f32;
+        update[i] = scale(m, c2.sqrt() / c1) / root + scale(p[i], inner_decay);
     }
     let norm_u = norm(&update);
     let ratio = if norm_p == 0.0 || norm_u == 0.0 { 1.0 } else { norm_p / norm_u };
     for i in 0..p.len() {
-        p[i] -= scale(update[i], finite(o.lr * ratio));
+        p[i] -= scale(update[i], o.lr * ratio);
     }
 }
 
@@ -307,7 +307,7 @@ pub fn lars(o: &Lars, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     }
     for i in 0..p.len() {
         let (p_i, g) = decay(p[i], handed[i], o.lr, outer_decay, true);
-        let mut step = scale(g + scale(p_i, inner_decay), finite(o.lr * ratio));
+        let mut step = scale(g + scale(p_i, inner_decay), o.lr * ratio);
         if o.momentum != 0.0 {
             step += scale(s[0][i], o.momentum);
             s[0][i] = flush(step);
@@ -386,8 +386,8 @@ pub fn tiger(o: &Tiger, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
 /// One step of [`Yogi`].
 pub fn yogi(o: &Yogi, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     let (beta1, beta2) = o.betas;
-    let lr = o.lr / (1.0 - power(beta1, t));
-    let correction = (1.0 - power(beta2, t)).sqrt() as f32;
+    let root = (1.0 - power(beta2, t)).sqrt();
+    let (lr, eps) = (o.lr / (1.0 - power(beta1, t)) * root, (o.eps * root) as f32);
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
@@ -399,15 +399,15 @@ pub fn yogi(o: &Yogi, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         let v = s[1][i] - sign(s[1][i] - square(g)) * scale(square(g), 1.0 - beta2);
         s[0][i] = flush(m);
         s[1][i] = flush(v);
-        p[i] = p_i - scale(m, lr) / (v.sqrt() / correction + o.eps as f32);
+        p[i] = p_i - scale(m, lr) / (v.sqrt() + eps);
     }
 }
 
 /// One step of [`AdaBelief`].
 pub fn adabelief(o: &AdaBelief, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     let (beta1, beta2) = o.betas;
-    let lr = o.lr / (1.0 - power(beta1, t));
-    let correction = (1.0 - power(beta2, t)).sqrt() as f32;
+    let root = (1.0 - power(beta2, t)).sqrt();
+    let (lr, eps) = (o.lr / (1.0 - power(beta1, t)) * root, (o.eps * root) as f32);
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
@@ -420,7 +420,7 @@ pub fn adabelief(o: &AdaBelief, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f
             v = if w > v || w.is_nan() { w } else { v };
             s[2][i] = flush(v);
         }
-        p[i] = p_i - scale(m, lr) / (v.sqrt() / correction + o.eps as f32);
+        p[i] = p_i - scale(m, lr) / (v.sqrt() + eps);
     }
 }
 
@@ -473,9 +473,10 @@ pub fn adopt(o: &Adopt, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
 /// One step of [`Adan`].
 pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     let (beta1, beta2, beta3) = o.betas;
-    let by_mean = o.lr / (1.0 - power(beta1, t));
-    let by_change = o.lr * beta2 / (1.0 - power(beta2, t));
-    let correction = (1.0 - power(beta3, t)).sqrt() as f32;
+    let root = (1.0 - power(beta3, t)).sqrt();
+    let by_mean = o.lr / (1.0 - power(beta1, t)) * root;
+    let by_change = o.lr * beta2 / (1.0 - power(beta2, t)) * root;
+    let eps = (o.eps * root) as f32;
     let proximal = o.decoupled_weight_decay && !o.no_prox;
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
@@ -489,7 +490,7 @@ pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         s[1][i] = flush(w);
         s[2][i] = flush(v);
         s[3][i] = flush(-g);
-        p_i -= (scale(m, by_mean) + scale(w, by_change)) / (v.sqrt() / correction + o.eps as f32);
+        p_i -= (scale(m, by_mean) + scale(w, by_change)) / (v.sqrt() + eps);
         p[i] = scale(p_i, if proximal { 1.0 / (1.0 + o.lr * o.weight_decay) } else { 1.0 });
     }
 }
@@ -510,8 +511,9 @@ pub fn ademamix(o: &AdEmaMix, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32
         let (fast, slow) = (-1.0 / libm::log(beta1), -1.0 / libm::log(beta3));
         beta3 = libm::exp(-1.0 / ((1.0 - share) * fast + share * slow));
     }
-    let by_fast = o.lr / (1.0 - power(beta1, t));
-    let correction = (1.0 - power(beta2, t)).sqrt() as f32;
+    let root = (1.0 - power(beta2, t)).sqrt();
+    let (by_fast, by_slow) = (o.lr / (1.0 - power(beta1, t)) * root, o.lr * alpha * root);
+    let eps = (o.eps * root) as f32;
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
@@ -521,8 +523,7 @@ pub fn ademamix(o: &AdEmaMix, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32
         s[0][i] = flush(fast);
         s[1][i] = flush(slow);
         s[2][i] = flush(v);
-        let along = scale(fast, by_fast) + scale(slow, o.lr * alpha);
-        p[i] = p_i - along / (v.sqrt() / correction + o.eps as f32);
+        p[i] = p_i - (scale(fast, by_fast) + scale(slow, by_slow)) / (v.sqrt() + eps);
     }
 }
 
@@ -544,14 +545,14 @@ pub fn adamw_schedule_free(o: &AdamWScheduleFree, t: u64, y: &mut [f32], g: &[f3
     let (beta1, beta2) = o.betas;
     let (warm, c) = schedule_free(t, o.warmup_steps);
     let lr = o.lr * warm;
-    let correction = (1.0 - power(beta2, t)).sqrt() as f32;
+    let root = (1.0 - power(beta2, t)).sqrt();
     let (l2, decoupled) =
         if o.decoupled_weight_decay { (0.0, o.weight_decay) } else { (o.weight_decay, 0.0) };
     for i in 0..y.len() {
         let g = gradient(g[i], y[i], o.clip_value, o.maximize, o.l1_decay);
         let (_, g) = decay(y[i], g, o.lr, l2, false);
         let v = average_square(s[1][i], g, beta2);
-        let along = flush(g) / (v.sqrt() / correction + o.eps as f32) + scale(y[i], decoupled);
+        let along = scale(g, root) / (v.sqrt() + (o.eps * root) as f32) + scale(y[i], decoupled);
         let z = if t == 1 { y[i] } else { s[0][i] };
         s[0][i] = flush(z - scale(along, lr));
         s[1][i] = flush(v);
@@ -565,21 +566,16 @@ pub fn flush(x: f32) -> f32 {
     if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
 
-/// `x * c`, where `x` counts as `+0` if it or the product would be subnormal, and so does `c` if it is.
+/// `x * c`, or `+0` if `x` or the product would be subnormal; a subnormal `c` counts as zero, and an infinite one as the
+/// largest number. A `c` below zero, which few rules have, multiplies whatever comes.
 #[must_use]
 pub fn scale(x: f32, c: f64) -> f32 {
     times(x, flush(c as f32))
 }
 
-/// A coefficient that is not infinite in `f32`.
-fn finite(c: f64) -> f64 {
-    let largest = f64::from(f32::MAX);
-    if c > largest { largest } else { c }
-}
-
 fn times(x: f32, c: f32) -> f32 {
-    let x = if x.abs() < smallest(c) { 0.0 } else { x };
-    x * c
+    let c = c.clamp(f32::MIN, f32::MAX);
+    if c >= 0.0 && x.abs() < smallest(c) { 0.0 } else { x * c }
 }
 
 /// `x * x`, or `+0` if that would be subnormal.
@@ -591,7 +587,7 @@ pub fn square(x: f32) -> f32 {
 
 /// The smallest normal magnitude whose product with `c` is normal.
 fn smallest(c: f32) -> f32 {
-    let smallest = f32::MIN_POSITIVE / c.abs();
+    let smallest = f32::MIN_POSITIVE / c;
     if smallest < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { smallest }
 }
 
@@ -599,7 +595,7 @@ fn smallest(c: f32) -> f32 {
 /// clamped or negated, on its way to a parameter without bounds, enters a rule as it is, subnormal or not.
 #[must_use]
 pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
-    let g = times(g, by as f32);
+    let g = times(g, by.abs() as f32) * by.signum() as f32;
     match clip_value.map(|clip| flush(clip as f32)) {
         Some(clip) if g > clip => clip,
         Some(clip) if g < -clip => -clip,
@@ -640,23 +636,23 @@ pub fn decay(p: f32, g: f32, lr: f64, weight_decay: f64, decoupled: bool) -> (f3
     }
 }
 
-/// A moving average, `m + (1 - beta) * (x - m)`, computed from the nearer end; `x` where the step to it would be
-/// subnormal.
+/// A moving average, `m + (1 - beta) * (x - m)`; `x` where the step to it would be subnormal or is all the way.
 #[must_use]
 pub fn average(m: f32, x: f32, beta: f64) -> f32 {
-    let rest = 1.0 - beta;
-    let (from, to, step) = if rest < 0.5 { (m, x, rest as f32) } else { (x, m, beta as f32) };
-    let apart = to - from;
-    if apart.abs() < smallest(step) { x + 0.0 } else { from + apart * step }
+    let (step, apart) = ((1.0 - beta) as f32, x - m);
+    let arrives = apart.abs() < smallest(step) || step >= 1.0 && apart.is_finite();
+    if arrives { x + 0.0 } else { m + apart * step }
 }
 
-/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`; an `x` whose term would be subnormal counts as
-/// zero.
+/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`. An `x` so small that the term or, in the next step, its
+/// share in `v` would be subnormal counts as the least that is not, rounded up generously.
 #[must_use]
 pub fn average_square(v: f32, x: f32, beta: f64) -> f32 {
-    let rest = (1.0 - beta) as f32;
-    let x = if x.abs() < smallest(rest).sqrt() { 0.0 } else { x };
-    v * beta as f32 + x * rest * x
+    let (beta, rest) = (beta as f32, (1.0 - beta) as f32);
+    let share = if beta < f32::EPSILON { f32::EPSILON } else { beta };
+    let least = (smallest(share) / rest).sqrt().next_up().next_up();
+    let x = if least.is_finite() && x.abs() < least { least } else { x };
+    v * beta + x * rest * x
 }
 
 /// A moving average, `beta * m + (1 - beta) * x`.

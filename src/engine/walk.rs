@@ -107,7 +107,8 @@ fn walk_tiles<V: Vector, F: Formula<S>, const S: usize>(
         let (p, s) = formula.update(p, g, s);
         p.store(&mut params[i]);
         for k in 0..S {
-            s[k].flush().store(&mut state[k][i]);
+            let s = if F::NORMAL[k] { s[k] } else { s[k].flush() };
+            s.store(&mut state[k][i]);
         }
     }
 }

@@ -3,60 +3,62 @@
 use super::factor::{Factor, floor};
 use crate::Lane;
 
-/// A moving average, `m + (1 - beta) * (x - m)`, as `torch.lerp` computes it: from the nearer end.
+/// A moving average, `m + (1 - beta) * (x - m)`.
 ///
-/// That is from `m` while `1 - beta < 0.5`; else from `x`, by `x + beta * (m - x)`. Where the step would be subnormal the
-/// average arrives: it becomes `x`. So it comes to rest at a constant `x`, which for a gradient of zero is zero.
+/// Where the step would be subnormal the average arrives: it becomes `x`. So it comes to rest at a constant `x`, which for
+/// a gradient of zero is zero. With a `beta` of 0 it always arrives.
+///
+/// For a `beta` under a half, `torch.lerp` computes from the other end, `x + beta * (m - x)`, which is more exact where `x`
+/// is much smaller than `m`: the error here is at most that of `m`'s own last place or two.
 #[derive(Clone, Copy, Debug)]
 pub struct Average {
     step: f32,
     floor: f32,
-    /// Above zero if it is from `x`. A mask of the loop costs less than a loop for each end.
-    from_x: f32,
 }
 
 impl Average {
     /// An average that keeps `beta` of itself, in `[0, 1)`.
     #[must_use]
     pub fn new(beta: f64) -> Self {
-        let from_x = 1.0 - beta >= 0.5;
-        let step = if from_x { beta } else { 1.0 - beta } as f32;
-        Self { step, floor: floor(step), from_x: f32::from(from_x) }
+        let step = (1.0 - beta) as f32;
+        Self { step, floor: if step < 1.0 { floor(step) } else { f32::INFINITY } }
     }
 
     /// The average `m` after seeing `x`.
     #[inline(always)]
     pub fn update<L: Lane>(self, m: L, x: L) -> L {
-        let from_x = m.splat(0.0).less(m.splat(self.from_x));
-        let (from, to) = (L::select(from_x, x, m), L::select(from_x, m, x));
-        let apart = to - from;
-        let arrived = apart.below(self.floor);
-        L::select(arrived, x, from) + L::select(arrived, m.splat(0.0), apart) * self.step
+        let apart = x - m;
+        L::select(apart.at_least(self.floor), m, x) + apart.times(self.step, self.floor)
     }
 }
 
-/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`.
+/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`, which is never subnormal.
 ///
-/// An `x` whose term would be subnormal counts as zero.
+/// An `x` that is too small for that counts as the least that is not, 3.4e-18 with a `beta` of 0.999. So the average is
+/// never below that squared once it is full, needs no look at itself, and is no zero to divide by.
 #[derive(Clone, Copy, Debug)]
 pub struct AverageSquare {
     beta: f32,
     rest: f32,
-    floor: f32,
+    least: f32,
 }
 
 impl AverageSquare {
     /// An average that keeps `beta` of itself, in `[0, 1]`.
     #[must_use]
     pub fn new(beta: f64) -> Self {
-        let rest = (1.0 - beta) as f32;
-        Self { beta: beta as f32, rest, floor: floor(rest).sqrt() }
+        let (beta, rest) = (beta as f32, (1.0 - beta) as f32);
+        // The term alone is to be normal even after the next step has multiplied it by `beta`, unless that is next to
+        // nothing. Two more units in the last place outweigh all roundings on the way.
+        let share = if beta < f32::EPSILON { f32::EPSILON } else { beta };
+        let least = (floor(share) / rest).sqrt().next_up().next_up();
+        Self { beta, rest, least: if least.is_finite() { least } else { 0.0 } }
     }
 
     /// The average `v` after seeing `x`.
     #[inline(always)]
     pub fn update<L: Lane>(self, v: L, x: L) -> L {
-        let x = x.zero_below(self.floor);
+        let x = x.abs().no_less_than(self.least);
         v * self.beta + x * self.rest * x
     }
 }

@@ -24,6 +24,7 @@ impl<F> Cautious<F> {
 
 impl<F: Formula<S>, const S: usize> Formula<S> for Cautious<F> {
     const LAYERWISE: bool = true;
+    const NORMAL: [bool; S] = F::NORMAL;
 
     /// Its squares add up to a count.
     #[inline(always)]

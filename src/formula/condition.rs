@@ -7,11 +7,13 @@ use crate::Lane;
 /// after it. NaN stays NaN.
 ///
 /// One decorator for all, because each more type doubles the loops that are compiled: infinite bounds clamp nothing, no L1
-/// decay adds nothing, and a scale of 1 only makes a subnormal number or -0 a zero. `maximize` is a scale of -1.
+/// decay adds nothing, and a scale of 1 only makes a subnormal number or -0 a zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<F> {
-    /// What the gradient is multiplied by.
+    /// What the gradient is multiplied by. Not negative.
     pub scale: Factor,
+    /// 1, or -1 to negate the gradient.
+    pub sign: f32,
     /// The largest magnitude of a gradient that stays.
     pub clip: f32,
     /// L1 decay: what is added to the gradient of a parameter above zero, and subtracted below.
@@ -24,6 +26,7 @@ pub struct Condition<F> {
 
 impl<F: Formula<S>, const S: usize> Formula<S> for Condition<F> {
     const LAYERWISE: bool = F::LAYERWISE;
+    const NORMAL: [bool; S] = F::NORMAL;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
@@ -47,6 +50,6 @@ impl<F> Condition<F> {
         let zero = p.splat(0.0);
         let below = L::select(p.less(zero), p.splat(-self.l1_decay), zero);
         let decay = L::select(zero.less(p), p.splat(self.l1_decay), below);
-        self.scale.times(g).clamp(-self.clip, self.clip) + decay
+        (self.scale.times(g) * self.sign).clamp(-self.clip, self.clip) + decay
     }
 }

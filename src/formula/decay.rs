@@ -14,6 +14,7 @@ pub struct L2<F> {
 
 impl<F: Formula<S>, const S: usize> Formula<S> for L2<F> {
     const LAYERWISE: bool = F::LAYERWISE;
+    const NORMAL: [bool; S] = F::NORMAL;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
@@ -44,6 +45,7 @@ pub struct Decoupled<F> {
 
 impl<F: Formula<S>, const S: usize> Formula<S> for Decoupled<F> {
     const LAYERWISE: bool = F::LAYERWISE;
+    const NORMAL: [bool; S] = F::NORMAL;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {

@@ -2,10 +2,10 @@
 
 use crate::Lane;
 
-/// A coefficient that takes and makes no subnormal number: where one would be, it is zero.
+/// A coefficient that takes and makes no subnormal number: where one would be, the product is `+0`.
 ///
-/// A subnormal operand or product costs some CPUs over a hundred cycles, so the operand is replaced by zero
-/// *before* it is multiplied.
+/// A subnormal operand or product costs some CPUs over a hundred cycles, so the operand is looked at
+/// *before* it is multiplied. A negative coefficient is not looked after in this way: subtract with a positive one.
 #[derive(Clone, Copy, Debug)]
 pub struct Factor {
     by: f32,
@@ -13,29 +13,23 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// The coefficient, rounded once to `f32`; zero if it would be subnormal.
+    /// The coefficient, rounded once to `f32`; zero if it would be subnormal, and the largest number if it would be
+    /// infinite.
     #[must_use]
     pub fn new(by: f64) -> Self {
-        let by = (by as f32).flush();
-        Self { by, floor: floor(by) }
+        Self::of_any_size(f64::from(Lane::flush(by as f32)))
     }
 
     /// The coefficient, rounded once, even if it is subnormal: for a step that has to shrink huge numbers.
     pub(crate) fn of_any_size(by: f64) -> Self {
-        let by = by as f32;
-        Self { by, floor: floor(by) }
-    }
-
-    /// The coefficient, rounded once; the largest number where that would be infinite, which times zero would be NaN.
-    pub(crate) fn finite(by: f64) -> Self {
-        const LARGEST: f64 = f32::MAX as f64;
-        Self::new(if by > LARGEST { LARGEST } else { by })
+        let by = Lane::clamp(by as f32, f32::MIN, f32::MAX);
+        Self { by, floor: if by < 0.0 { 0.0 } else { floor(by) } }
     }
 
     /// `x * by`.
     #[inline(always)]
     pub fn times<L: Lane>(self, x: L) -> L {
-        x.zero_below(self.floor) * self.by
+        x.times(self.by, self.floor)
     }
 }
 
@@ -48,7 +42,7 @@ pub fn square<L: Lane>(x: L) -> L {
     x * x
 }
 
-/// The smallest normal magnitude whose product with `by` is normal too.
+/// The smallest normal magnitude whose product with `by`, which is not negative, is normal too.
 pub(super) fn floor(by: f32) -> f32 {
-    if by.abs() > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by.abs() }
+    if by > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by }
 }

@@ -1,7 +1,7 @@
 //! Sixteen numbers through `fearless_simd`, in vectors found at run time.
 
 use super::{Lane, Vector};
-use fearless_simd::{Simd, f32x16, i32x16, mask32x16, prelude::*};
+use fearless_simd::{Level, Simd, f32x16, i32x16, mask32x16, prelude::*};
 
 impl<S: Simd> super::Sealed for f32x16<S> {}
 
@@ -29,12 +29,27 @@ impl<S: Simd> Lane for f32x16<S> {
     }
 
     #[inline(always)]
-    fn below(self, bound: f32) -> Self::Mask {
+    fn at_least(self, bound: f32) -> Self::Mask {
         // As integers, because the compiler sees through an integer comparison and folds it into what follows.
         // Magnitudes are in the same order as their bits, NaN above all.
         let bound = if bound.is_nan() { 0.0 } else { bound };
         let magnitude: i32x16<S> = SimdBase::abs(self).bitcast();
-        magnitude.simd_lt(bound.to_bits().cast_signed())
+        magnitude.simd_gt(bound.to_bits().cast_signed() - 1)
+    }
+
+    #[inline(always)]
+    fn times(self, by: f32, floor: f32) -> Self {
+        if matches!(self.token().level(), Level::Avx512(_)) {
+            // The compiler makes a multiplication under the mask of it.
+            return Select::select(self.at_least(floor), self * by, SimdBase::splat(self.token(), 0.0));
+        }
+        self.zero_below(floor) * by
+    }
+
+    #[inline(always)]
+    #[allow(clippy::disallowed_methods, reason = "on x86, the second of two operands where one is NaN")]
+    fn no_less_than(self, least: f32) -> Self {
+        SimdBase::max(SimdBase::splat(self.token(), least), self)
     }
 
     #[inline(always)]

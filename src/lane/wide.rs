@@ -29,8 +29,8 @@ impl Lane for f32x16 {
     }
 
     #[inline(always)]
-    fn below(self, bound: f32) -> Self {
-        self.abs().simd_lt(Self::splat(bound))
+    fn at_least(self, bound: f32) -> Self {
+        !self.abs().simd_lt(Self::splat(bound))
     }
 
     #[inline(always)]

@@ -53,8 +53,8 @@ struct Step {
     mean: Blend,
     variance: AverageSquare,
     lr: Factor,
-    correction: f32,
-    eps: f32,
+    /// In the variance, and beside its root.
+    eps: (f32, f32),
 }
 
 /// With a third slot, AMSGrad.
@@ -62,11 +62,11 @@ impl<const S: usize> Formula<S> for Step {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {
         s[0] = self.mean.update(s[0], g);
-        s[1] = self.variance.update(s[1], g - s[0]) + self.eps;
+        s[1] = self.variance.update(s[1], g - s[0]) + self.eps.0;
         if S == 3 {
             s[2] = s[2].max(s[1]);
         }
-        (p - self.lr.times(s[0]) / (s[S - 1].sqrt() / self.correction + self.eps), s)
+        (p - self.lr.times(s[0]) / (s[S - 1].sqrt() + self.eps.1), s)
     }
 }
 
@@ -92,12 +92,12 @@ impl Rule for AdaBelief {
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2) = self.betas;
+        let root = bias_correction(beta2, t).sqrt();
         let step = Step {
             mean: Blend::new(beta1),
             variance: AverageSquare::new(beta2),
-            lr: Factor::new(self.lr / bias_correction(beta1, t)),
-            correction: bias_correction(beta2, t).sqrt() as f32,
-            eps: self.eps as f32,
+            lr: Factor::new(self.lr / bias_correction(beta1, t) * root),
+            eps: (self.eps as f32, (self.eps * root) as f32),
         };
         if self.amsgrad { with.formula::<_, 3>(step) } else { with.formula::<_, 2>(step) }
     }

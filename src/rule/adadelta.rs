@@ -47,6 +47,8 @@ struct Step {
 }
 
 impl Formula<2> for Step {
+    const NORMAL: [bool; 2] = [true; 2];
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [v, a]: [L; 2]) -> (L, [L; 2]) {
         let v = self.square.update(v, g);

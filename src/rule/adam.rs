@@ -4,12 +4,13 @@
 //! m = m + (1 - beta1)*(g - m)                  v = v*beta2 + ((1 - beta2)*g)*g
 //! c1 = 1 - beta1^t                             c2 = 1 - beta2^t           (both 1 without bias correction)
 //! amsgrad:  w = max(w, v), else w = v
-//! p = p - ((lr/c1)*m) / (sqrt(w)/sqrt(c2) + eps)
+//! p = p - ((lr/c1*sqrt(c2))*m) / (sqrt(w) + eps*sqrt(c2))
 //! ```
 //!
 //! The coefficients are `f64` until each is rounded once: `1 - 0.999` taken in `f32` is off by 1.3e-5, which is the
-//! largest error in most other implementations. `eps` is added to the corrected root, as in PyTorch, and AMSGrad's
-//! maximum is of the uncorrected `v`.
+//! largest error in most other implementations. `eps` is added to the corrected root, as in PyTorch, which divides
+//! every root by `sqrt(c2)` for that; here the fraction is expanded by `sqrt(c2)` instead, so that all of the correction is
+//! in the coefficients: one division less, and one rounding. AMSGrad's maximum is of the uncorrected `v`.
 //!
 //! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, <https://arxiv.org/abs/1412.6980>. AMSGrad: Reddi, Kale &
 //! Kumar, *On the Convergence of Adam and Beyond*, <https://arxiv.org/abs/1904.09237>.
@@ -50,12 +51,17 @@ struct Step {
     mean: Average,
     square: AverageSquare,
     lr: Factor,
-    correction: f32,
     eps: f32,
 }
 
 /// With a third slot, AMSGrad.
 impl<const S: usize> Formula<S> for Step {
+    const NORMAL: [bool; S] = {
+        let mut normal = [true; S];
+        normal[0] = false;
+        normal
+    };
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {
         s[0] = self.mean.update(s[0], g);
@@ -63,7 +69,7 @@ impl<const S: usize> Formula<S> for Step {
         if S == 3 {
             s[2] = s[2].max(s[1]);
         }
-        (p - self.lr.times(s[0]) / (s[S - 1].sqrt() / self.correction + self.eps), s)
+        (p - self.lr.times(s[0]) / (s[S - 1].sqrt() + self.eps), s)
     }
 }
 
@@ -84,12 +90,12 @@ impl Rule for Adam {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2) = self.betas;
         let correction = |beta| if self.bias_correction { bias_correction(beta, t) } else { 1.0 };
+        let root = correction(beta2).sqrt();
         let step = Step {
             mean: Average::new(beta1),
             square: AverageSquare::new(beta2),
-            lr: Factor::new(self.lr / correction(beta1)),
-            correction: correction(beta2).sqrt() as f32,
-            eps: self.eps as f32,
+            lr: Factor::new(self.lr / correction(beta1) * root),
+            eps: (self.eps * root) as f32,
         };
         if self.amsgrad { with.formula::<_, 3>(step) } else { with.formula::<_, 2>(step) }
     }

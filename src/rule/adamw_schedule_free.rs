@@ -4,7 +4,8 @@
 //! s = min(1, t/warmup_steps)                   c = s^2 / (s(1)^2 + ... + s(t)^2)
 //! z is y before the first step
 //! v = v*beta2 + ((1 - beta2)*g)*g
-//! u = g/(sqrt(v)/sqrt(1 - beta2^t) + eps)      decoupled:  u = u + weight_decay*y
+//! d = sqrt(1 - beta2^t)
+//! u = (d*g)/(sqrt(v) + eps*d)                  decoupled:  u = u + weight_decay*y
 //! y = y + c*(z - y) - (lr*s*(1 - beta1*(1 - c)))*u
 //! z = z - (lr*s)*u
 //! ```
@@ -57,17 +58,19 @@ hyperparameters! {
 #[derive(Clone, Copy)]
 struct Step<const FIRST: bool> {
     square: AverageSquare,
-    correction: f32,
+    correction: Factor,
     eps: f32,
     decay: Factor,
     both: Both<FIRST>,
 }
 
 impl<const FIRST: bool> Formula<2> for Step<FIRST> {
+    const NORMAL: [bool; 2] = [false, true];
+
     #[inline(always)]
     fn update<L: Lane>(&self, y: L, g: L, [z, v]: [L; 2]) -> (L, [L; 2]) {
         let v = self.square.update(v, g);
-        let along = g.flush() / (v.sqrt() / self.correction + self.eps);
+        let along = self.correction.times(g) / (v.sqrt() + self.eps);
         let (y, z) = self.both.step(y, z, along + self.decay.times(y));
         (y, [z, v])
     }
@@ -85,11 +88,12 @@ impl AdamWScheduleFree {
 
     fn step<const FIRST: bool>(&self, t: u64) -> Step<FIRST> {
         let (beta1, beta2) = self.betas;
+        let root = bias_correction(beta2, t).sqrt();
         let decay = if self.decoupled_weight_decay { self.weight_decay } else { 0.0 };
         Step {
             square: AverageSquare::new(beta2),
-            correction: bias_correction(beta2, t).sqrt() as f32,
-            eps: self.eps as f32,
+            correction: Factor::new(root),
+            eps: (self.eps * root) as f32,
             decay: Factor::new(decay),
             both: Both::new(beta1, self.lr, self.warmup_steps, t),
         }

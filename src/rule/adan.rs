@@ -4,8 +4,9 @@
 //! d = g - (gradient of the step before)                        (0 at the first step)
 //! m = beta1*m + (1 - beta1)*g                  w = beta2*w + (1 - beta2)*d
 //! u = g + beta2*d                              v = v*beta3 + ((1 - beta3)*u)*u
-//! a = (lr/(1 - beta1^t))*m + (lr*beta2/(1 - beta2^t))*w
-//! p = p - a / (sqrt(v)/sqrt(1 - beta3^t) + eps)
+//! c = sqrt(1 - beta3^t)
+//! a = (lr/(1 - beta1^t)*c)*m + (lr*beta2/(1 - beta2^t)*c)*w
+//! p = p - a / (sqrt(v) + eps*c)
 //! p = p*(1/(1 + lr*weight_decay))              (decoupled, without no_prox)
 //! ```
 //!
@@ -58,19 +59,20 @@ struct Step {
     ahead: Factor,
     square: AverageSquare,
     lr: (Factor, Factor),
-    correction: f32,
     eps: f32,
     keep: Factor,
 }
 
 impl Formula<4> for Step {
+    const NORMAL: [bool; 4] = [false, false, true, false];
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, w, v, negated]: [L; 4]) -> (L, [L; 4]) {
         let d = self.known.times(g + negated);
         let (m, w) = (self.mean.update(m, g), self.change.update(w, d));
         let v = self.square.update(v, g + self.ahead.times(d));
         let along = self.lr.0.times(m) + self.lr.1.times(w);
-        let p = p - along / (v.sqrt() / self.correction + self.eps);
+        let p = p - along / (v.sqrt() + self.eps);
         (self.keep.times(p), [m, w, v, g.splat(0.0) - g])
     }
 }
@@ -115,15 +117,15 @@ impl Rule for Adan {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2, beta3) = self.betas;
         let (lr, ahead) = (self.lr / bias_correction(beta1, t), self.lr * beta2 / bias_correction(beta2, t));
+        let root = bias_correction(beta3, t).sqrt();
         with.formula(Step {
             known: Factor::new(if t == 1 { 0.0 } else { 1.0 }),
             mean: Blend::new(beta1),
             change: Blend::new(beta2),
             ahead: Factor::new(beta2),
             square: AverageSquare::new(beta3),
-            lr: (Factor::new(lr), Factor::new(ahead)),
-            correction: bias_correction(beta3, t).sqrt() as f32,
-            eps: self.eps as f32,
+            lr: (Factor::new(lr * root), Factor::new(ahead * root)),
+            eps: (self.eps * root) as f32,
             keep: Factor::new(1.0 / (1.0 + self.lr * self.proximal())),
         })
     }

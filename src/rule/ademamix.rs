@@ -3,7 +3,8 @@
 //! ```text
 //! m1 = beta1*m1 + (1 - beta1)*g                m2 = b*m2 + (1 - b)*g
 //! v = v*beta2 + ((1 - beta2)*g)*g
-//! p = p - ((lr/(1 - beta1^t))*m1 + (lr*a)*m2) / (sqrt(v)/sqrt(1 - beta2^t) + eps)
+//! c = sqrt(1 - beta2^t)
+//! p = p - ((lr/(1 - beta1^t)*c)*m1 + (lr*a*c)*m2) / (sqrt(v) + eps*c)
 //! a = alpha*min(1, t/alpha_warmup)
 //! b = exp(-1/s), s = (1 - r)*s1 + r*s3, r = t/beta3_warmup, s1 = -1/ln(beta1), s3 = -1/ln(beta3)
 //! b = beta3 from step beta3_warmup on
@@ -56,17 +57,18 @@ struct Step {
     slow: Blend,
     square: AverageSquare,
     lr: (Factor, Factor),
-    correction: f32,
     eps: f32,
 }
 
 impl Formula<3> for Step {
+    const NORMAL: [bool; 3] = [false, false, true];
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [fast, slow, v]: [L; 3]) -> (L, [L; 3]) {
         let (fast, slow, v) =
             (self.fast.update(fast, g), self.slow.update(slow, g), self.square.update(v, g));
         let along = self.lr.0.times(fast) + self.lr.1.times(slow);
-        (p - along / (v.sqrt() / self.correction + self.eps), [fast, slow, v])
+        (p - along / (v.sqrt() + self.eps), [fast, slow, v])
     }
 }
 
@@ -110,13 +112,14 @@ impl Rule for AdEmaMix {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2, _) = self.betas;
         let (alpha, beta3) = self.warmed_up(t);
+        let root = bias_correction(beta2, t).sqrt();
+        let (fast, slow) = (self.lr / bias_correction(beta1, t), self.lr * alpha);
         with.formula(Step {
             fast: Blend::new(beta1),
             slow: Blend::new(beta3),
             square: AverageSquare::new(beta2),
-            lr: (Factor::new(self.lr / bias_correction(beta1, t)), Factor::new(self.lr * alpha)),
-            correction: bias_correction(beta2, t).sqrt() as f32,
-            eps: self.eps as f32,
+            lr: (Factor::new(fast * root), Factor::new(slow * root)),
+            eps: (self.eps * root) as f32,
         })
     }
 }

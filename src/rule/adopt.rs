@@ -72,6 +72,8 @@ struct Step {
 }
 
 impl Formula<2> for Step {
+    const NORMAL: [bool; 2] = [false, true];
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
         let root = v.sqrt().max(v.splat(self.eps));

@@ -53,7 +53,7 @@ hyperparameters! {
 struct Step {
     mean: Blend,
     square: AverageSquare,
-    corrections: (Factor, f32),
+    correction: Factor,
     eps: f32,
     weight_decay: Factor,
     lr: f64,
@@ -63,13 +63,13 @@ struct Step {
 impl Step {
     #[inline(always)]
     fn direction<L: Lane>(&self, p: L, m: L, v: L) -> L {
-        let root = v.sqrt() / self.corrections.1 + self.eps;
-        self.corrections.0.times(m) / root + self.weight_decay.times(p)
+        self.correction.times(m) / (v.sqrt() + self.eps) + self.weight_decay.times(p)
     }
 }
 
 impl Formula<2> for Step {
     const LAYERWISE: bool = true;
+    const NORMAL: [bool; 2] = [false, true];
 
     #[inline(always)]
     fn measure<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> L {
@@ -77,7 +77,7 @@ impl Formula<2> for Step {
     }
 
     fn of_layer(self, layer: Layer) -> Self {
-        Self { step: Factor::finite(self.lr * layer.trust_ratio()), ..self }
+        Self { step: Factor::new(self.lr * layer.trust_ratio()), ..self }
     }
 
     #[inline(always)]
@@ -103,14 +103,12 @@ impl Rule for Lamb {
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let correction = |beta| if self.bias_correction { bias_correction(beta, t) } else { 1.0 };
+        let root = correction(self.betas.1).sqrt();
         with.formula(Step {
             mean: Blend::new(self.betas.0),
             square: AverageSquare::new(self.betas.1),
-            corrections: (
-                Factor::new(1.0 / correction(self.betas.0)),
-                correction(self.betas.1).sqrt() as f32,
-            ),
-            eps: self.eps as f32,
+            correction: Factor::new(root / correction(self.betas.0)),
+            eps: (self.eps * root) as f32,
             weight_decay: Factor::new(if self.decoupled_weight_decay { self.weight_decay } else { 0.0 }),
             lr: self.lr,
             step: Factor::new(self.lr),

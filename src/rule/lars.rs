@@ -61,7 +61,7 @@ impl<const S: usize> Formula<S> for Step {
     }
 
     fn of_layer(self, layer: Layer) -> Self {
-        Self { step: Factor::finite(self.rule.lr * self.rule.ratio(layer)), ..self }
+        Self { step: Factor::new(self.rule.lr * self.rule.ratio(layer)), ..self }
     }
 
     #[inline(always)]

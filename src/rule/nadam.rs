@@ -49,18 +49,19 @@ hyperparameters! {
 struct Step {
     mean: Average,
     square: AverageSquare,
-    correction: f32,
     eps: f32,
     gradient: Factor,
     momentum: Factor,
 }
 
 impl Formula<2> for Step {
+    const NORMAL: [bool; 2] = [false, true];
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
         let (m, v) = (self.mean.update(m, g), self.square.update(v, g));
-        let root = (v / self.correction).sqrt() + self.eps;
-        (p - self.gradient.times(g) / root - self.momentum.times(m) / root, [m, v])
+        let along = self.gradient.times(g) + self.momentum.times(m);
+        (p - along / (v.sqrt() + self.eps), [m, v])
     }
 }
 
@@ -95,14 +96,14 @@ impl Rule for NAdam {
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let at = |t: f64| self.betas.0 * (1.0 - 0.5 * libm::pow(0.96, t * self.momentum_decay));
+        let root = bias_correction(self.betas.1, t).sqrt();
         let (now, next, product) = (at(t as f64), at(t as f64 + 1.0), self.product(t));
         with.formula(Step {
             mean: Average::new(self.betas.0),
             square: AverageSquare::new(self.betas.1),
-            correction: bias_correction(self.betas.1, t) as f32,
-            eps: self.eps as f32,
-            gradient: Factor::new(self.lr * (1.0 - now) / (1.0 - product)),
-            momentum: Factor::new(self.lr * next / (1.0 - product * next)),
+            eps: (self.eps * root) as f32,
+            gradient: Factor::new(self.lr * (1.0 - now) / (1.0 - product) * root),
+            momentum: Factor::new(self.lr * next / (1.0 - product * next) * root),
         })
     }
 }

@@ -49,6 +49,8 @@ struct Step<const RECTIFIED: bool> {
 }
 
 impl<const RECTIFIED: bool> Formula<2> for Step<RECTIFIED> {
+    const NORMAL: [bool; 2] = [false, true];
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
         let (m, v) = (self.mean.update(m, g), self.square.update(v, g));

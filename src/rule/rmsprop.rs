@@ -56,6 +56,12 @@ struct Step<const MOMENTUM: bool> {
 }
 
 impl<const MOMENTUM: bool, const S: usize> Formula<S> for Step<MOMENTUM> {
+    const NORMAL: [bool; S] = {
+        let mut normal = [false; S];
+        normal[MOMENTUM as usize] = true;
+        normal
+    };
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {
         let k = usize::from(MOMENTUM);

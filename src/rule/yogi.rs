@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! m = beta1*m + (1 - beta1)*g                  v = v - sign(v - g*g)*((1 - beta2)*(g*g))
-//! p = p - ((lr/(1 - beta1^t))*m) / (sqrt(v)/sqrt(1 - beta2^t) + eps)
+//! c = sqrt(1 - beta2^t)
+//! p = p - ((lr/(1 - beta1^t)*c)*m) / (sqrt(v) + eps*c)
 //! (m and v are initial_accumulator before the first step)
 //! ```
 //!
@@ -49,7 +50,6 @@ struct Step {
     mean: Blend,
     rest: Factor,
     lr: Factor,
-    correction: f32,
     eps: f32,
 }
 
@@ -59,7 +59,7 @@ impl Formula<2> for Step {
         let (m, v, new) = (m + self.start, v + self.start, square(g));
         let m = self.mean.update(m, g);
         let v = v - (v - new).sign() * self.rest.times(new);
-        (p - self.lr.times(m) / (v.sqrt() / self.correction + self.eps), [m, v])
+        (p - self.lr.times(m) / (v.sqrt() + self.eps), [m, v])
     }
 }
 
@@ -85,13 +85,13 @@ impl Rule for Yogi {
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2) = self.betas;
+        let root = bias_correction(beta2, t).sqrt();
         with.formula(Step {
             start: if t == 1 { self.initial_accumulator as f32 } else { 0.0 },
             mean: Blend::new(beta1),
             rest: Factor::new(1.0 - beta2),
-            lr: Factor::new(self.lr / bias_correction(beta1, t)),
-            correction: bias_correction(beta2, t).sqrt() as f32,
-            eps: self.eps as f32,
+            lr: Factor::new(self.lr / bias_correction(beta1, t) * root),
+            eps: (self.eps * root) as f32,
         })
     }
 }

@@ -10,7 +10,7 @@ struct Apply(usize);
 
 type Scalar = fn(f32, f32) -> f32;
 
-const OPERATIONS: [(&str, Scalar); 20] = [
+const OPERATIONS: [(&str, Scalar); 22] = [
     ("a + b", |a, b| a + b),
     ("a - b", |a, b| a - b),
     ("a * b", |a, b| a * b),
@@ -43,8 +43,10 @@ const OPERATIONS: [(&str, Scalar); 20] = [
     ("sign", |a, _| if a.is_nan() || a == 0.0 { a.abs() } else { a.signum() }),
     ("less", |a, b| if a < b { a } else { 0.3 }),
     ("is_nan", |a, b| if a.is_nan() { b } else { a }),
-    ("below", |a, b| if a.abs() < 1e-30 { b } else { a }),
-    ("below NaN", |a, _| a),
+    ("at_least", |a, b| if a.abs() < 1e-30 { b } else { a }),
+    ("at_least NaN", |a, _| a),
+    ("times", |a, _| if a.abs() < 1e-30 { 0.0 } else { a * 0.3 }),
+    ("times a negative", |a, _| a * -0.3),
     ("zero_below", |a, _| if a.abs() < 1e-30 { 0.0 } else { a }),
     ("flush", |a, _| if a.is_subnormal() || a == 0.0 { 0.0 } else { a }),
 ];
@@ -68,8 +70,10 @@ impl Formula<0> for Apply {
             "sign" => a.sign(),
             "less" => L::select(a.less(b), a, a.splat(0.3)),
             "is_nan" => L::select(a.is_nan(), b, a),
-            "below" => L::select(a.below(1e-30), b, a),
-            "below NaN" => L::select(a.below(f32::NAN), b, a),
+            "at_least" => L::select(a.at_least(1e-30), a, b),
+            "at_least NaN" => L::select(a.at_least(f32::NAN), a, b),
+            "times" => a.times(0.3, 1e-30),
+            "times a negative" => a.times(-0.3, 0.0),
             "zero_below" => a.zero_below(1e-30),
             "flush" => a.flush(),
             other => panic!("no operation {other}"),
