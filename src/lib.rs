@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod accumulate;
+mod buffer;
 mod engine;
 mod error;
 pub mod formula;
@@ -19,6 +20,7 @@ pub mod schedule;
 mod stopping;
 
 pub use accumulate::axpy;
+pub use buffer::Buffer;
 pub use engine::{Level, Parallelism, Tensor};
 pub use error::Error;
 pub use formula::{Formula, WithFormula};

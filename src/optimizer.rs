@@ -86,7 +86,7 @@ impl<R: Rule> Optimizer<R> {
             for name in member.names {
                 if state.iter().all(|slot| slot.name != *name) {
                     let memory = Error::Memory { slots: member.names.len(), len };
-                    state.push(Slot::new(name, len).ok_or(memory)?);
+                    state.push(Slot::new(name, len, state.iter()).ok_or(memory)?);
                 }
             }
             if state.len() > SLOTS {
@@ -161,7 +161,7 @@ impl<R: Rule> Optimizer<R> {
     /// group's rule has it.
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&[f32]> {
-        self.state.iter().find(|slot| slot.name == name).map(Slot::numbers)
+        self.state.iter().find(|slot| slot.name == name).map(|slot| &*slot.numbers)
     }
 }
 

@@ -44,7 +44,11 @@ pub(crate) fn measure(
         });
         gradients.total()
     };
-    tree(parallelism, LEAF, &mut Part::new(tensors, &mut []), &leaf, |left, right| Magnitude {
+    let part = &mut Part::new(tensors, &mut []);
+    // Eight gradients are read in the time of one step.
+    let worth_it = part.len / 8 > parallelism.grain();
+    let parallelism = if worth_it { parallelism } else { Parallelism::Serial };
+    tree(parallelism, part, &leaf, |left, right| Magnitude {
         squares: left.squares + right.squares,
         max_abs: f32::from_bits(left.max_abs.to_bits().max(right.max_abs.to_bits())),
         non_finite: left.non_finite + right.non_finite,

@@ -1,6 +1,6 @@
 //! Layers, whose formulas depend on sums over them.
 
-use super::fold::{LEAF, Sums, join};
+use super::fold::{Sums, join};
 use super::sweep::{Same, Sweep, select};
 use super::tree::{Part, Room, both, tree};
 use super::walk::{Streams, survey};
@@ -76,6 +76,6 @@ fn measure<F: Formula<S>, const S: usize>(
         sums.map(Sums::total)
     };
     let len = part.len;
-    let [measured, params] = tree(parallelism, LEAF, &mut part.again(&mut Room::default()), &leaf, join);
+    let [measured, params] = tree(parallelism, &mut part.again(&mut Room::default()), &leaf, join);
     Layer { len, params, measured }
 }

@@ -1,6 +1,7 @@
 //! Every element's formula in one pass over memory.
 
-use super::fold::{BLOCK, ChangeSums, LEAF, join};
+use super::fold::{BLOCK, ChangeSums, join};
+use super::share::share;
 use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
 use super::walk::{Streams, walk};
@@ -55,7 +56,6 @@ impl Sweep {
     /// Each element by itself.
     pub(super) fn elements(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
         let Self { level, parallelism, beside } = self;
-        let leaf = if beside.measured { LEAF } else { parallelism.grain() };
         let update = |part: &mut Part<'_, '_, '_>, mut changes: Option<&mut ChangeSums>| {
             part.each_run(&|start| plan.run(start), |group, part| {
                 let (changes, average) =
@@ -69,14 +69,13 @@ impl Sweep {
                 }
             });
         };
-        let visit = |part: &mut Part<'_, '_, '_>| {
-            if beside.measured {
-                return ChangeSums::of(|changes| update(part, Some(changes)));
-            }
-            update(part, None);
-            [0.0; 2]
-        };
-        tree(parallelism, leaf, part, &visit, join)
+        if beside.measured {
+            let measured =
+                |part: &mut Part<'_, '_, '_>| ChangeSums::of(|changes| update(part, Some(changes)));
+            return tree(parallelism, part, &measured, join);
+        }
+        share(parallelism, part, &|part| update(part, None));
+        [0.0; 2]
     }
 }
 

@@ -1,5 +1,6 @@
 //! Recursive halving over the caller's rayon pool, along a tree whose shape depends on the length alone.
 
+use super::fold::LEAF;
 use super::{Parallelism, Run, SLOTS, Tensor, tensor::Span};
 use core::mem::take;
 
@@ -59,32 +60,28 @@ impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
     }
 }
 
-/// Cuts at the largest power of two below the length until a part has at most `leaf` elements, and joins the results
-/// in pairs on the way back. Both sides of a cut may run at once where `parallelism` allows it.
-///
-/// So lanes stay whole, and with a `leaf` that is always the same, so are the sums.
+/// Cuts at the largest power of two below the length until a part is a [`LEAF`], and joins the results in pairs on the way
+/// back, so that sums are always the same. Both sides of a cut may run at once where `parallelism` allows it.
 #[inline]
 pub(super) fn tree<R: Send>(
     parallelism: Parallelism,
-    leaf: usize,
     part: &mut Part<'_, '_, '_>,
     visit: &(impl Fn(&mut Part<'_, '_, '_>) -> R + Sync),
     join: fn(R, R) -> R,
 ) -> R {
-    if part.len <= leaf { visit(part) } else { halves(parallelism, leaf, part, visit, join) }
+    if part.len <= LEAF { visit(part) } else { halves(parallelism, part, visit, join) }
 }
 
 fn halves<R: Send>(
     parallelism: Parallelism,
-    leaf: usize,
     right: &mut Part<'_, '_, '_>,
     visit: &(impl Fn(&mut Part<'_, '_, '_>) -> R + Sync),
     join: fn(R, R) -> R,
 ) -> R {
     let (len, mut room) = (right.len, Room::default());
     let left = &mut right.take_front(1 << (len - 1).ilog2(), &mut room);
-    let left = || tree(parallelism, leaf, left, visit, join);
-    let right = || tree(parallelism, leaf, right, visit, join);
+    let left = || tree(parallelism, left, visit, join);
+    let right = || tree(parallelism, right, visit, join);
     let (left, right) = both(parallelism, len, left, right);
     join(left, right)
 }

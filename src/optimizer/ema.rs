@@ -48,7 +48,8 @@ impl<R> Optimizer<R> {
         match &mut self.ema {
             Some(ema) => ema.decay = decay,
             none => {
-                let average = Slot::new("ema", self.len).ok_or(Error::Memory { slots: 1, len: self.len })?;
+                let average = Slot::new("ema", self.len, self.state.iter())
+                    .ok_or(Error::Memory { slots: 1, len: self.len })?;
                 *none = Some(Ema { decay, begun: false, average });
             }
         }
@@ -58,6 +59,6 @@ impl<R> Optimizer<R> {
     /// The average of the parameters over time; `None` if it was not asked for, or if no step has been taken since.
     #[must_use]
     pub fn ema(&self) -> Option<&[f32]> {
-        self.ema.as_ref().filter(|ema| ema.begun).map(|ema| ema.average.numbers())
+        self.ema.as_ref().filter(|ema| ema.begun).map(|ema| &*ema.average.numbers)
     }
 }

@@ -1,56 +1,50 @@
 //! State in memory.
 
-use core::ops::Range;
+use crate::Buffer;
 
-/// One number of state for each parameter, from zero, beginning on a cache line.
+/// One number of state for each parameter, from zero.
+#[derive(Clone)]
 pub(super) struct Slot {
     pub(super) name: &'static str,
-    memory: Vec<f32>,
-    numbers: Range<usize>,
+    pub(super) numbers: Buffer,
 }
 
 impl Slot {
-    /// Fresh memory from the system, which maps it when it is first written.
-    pub(super) fn new(name: &'static str, len: usize) -> Option<Self> {
-        let memory: Vec<f32> = bytemuck::allocation::try_zeroed_vec(len.checked_add(15)?).ok()?;
-        let start = memory.as_ptr().align_offset(64).min(15);
-        Some(Self { name, memory, numbers: start..start + len })
-    }
-
-    pub(super) fn numbers(&self) -> &[f32] {
-        &self.memory[self.numbers.clone()]
-    }
-
-    #[inline]
-    pub(super) fn numbers_mut(&mut self) -> &mut [f32] {
-        &mut self.memory[self.numbers.clone()]
-    }
-}
-
-impl Clone for Slot {
-    /// Not derived, as the copy begins on a cache line of its own.
-    fn clone(&self) -> Self {
-        let mut slot = Self::new(self.name, self.numbers.len()).expect("memory for a copy of the state");
-        slot.numbers_mut().copy_from_slice(self.numbers());
-        slot
+    /// Apart from the slots there are.
+    pub(super) fn new<'a>(
+        name: &'static str,
+        len: usize,
+        others: impl Iterator<Item = &'a Self> + Clone,
+    ) -> Option<Self> {
+        let taken = |place: &usize| others.clone().any(|other| other.numbers.place() == *place);
+        let place = (0..).find(|place| !taken(place))?;
+        Some(Self { name, numbers: Buffer::at(place, len)? })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{AdamW, Optimizer};
+    use crate::{AdamW, Adan, AnyRule, Lion, Optimizer};
+    use std::collections::HashSet;
+
+    fn offsets(optimizer: &Optimizer<AnyRule>) -> Vec<usize> {
+        let average = optimizer.ema.iter().map(|ema| &ema.average);
+        optimizer.state.iter().chain(average).map(|slot| slot.numbers.as_ptr().addr() % 4096).collect()
+    }
 
     #[test]
-    fn state_begins_on_a_cache_line_and_nothing_is_written_beside_it() {
-        for len in 0..70 {
-            let mut optimizer = Optimizer::new(AdamW::default(), len).unwrap();
-            optimizer.step(&mut vec![1.0; len], &vec![1.0; len]).unwrap();
-            for slot in optimizer.state.iter().chain(&optimizer.clone().state) {
-                assert_eq!(slot.numbers().as_ptr().addr() % 64, 0);
-                let (before, rest) = slot.memory.split_at(slot.numbers.start);
-                assert!(before.iter().chain(&rest[len..]).all(|&x| x.to_bits() == 0));
-                assert!(slot.numbers().iter().all(|&x| x > 0.0));
-            }
+    fn slots_lie_apart_also_after_a_switch_and_in_a_copy() {
+        let mut optimizer = Optimizer::<AnyRule>::new(Adan::default().into(), 5000).unwrap();
+        optimizer.set_ema(0.9).unwrap();
+        let apart = |optimizer: &Optimizer<AnyRule>| {
+            let offsets = offsets(optimizer);
+            assert_eq!(HashSet::<_>::from_iter(&offsets).len(), offsets.len());
+            offsets
+        };
+        assert_eq!(apart(&optimizer).len(), 5);
+        for rule in [AnyRule::from(Lion::default()), AdamW::default().into(), Adan::default().into()] {
+            optimizer.set_rule(0, rule).unwrap();
+            assert_eq!(apart(&optimizer), apart(&optimizer.clone()));
         }
     }
 }

@@ -75,12 +75,12 @@ impl<R: Rule> Optimizer<R> {
 
         let mut state: [_; SLOTS + 1] = Default::default();
         for (place, slot) in state.iter_mut().zip(&mut self.state) {
-            *place = slot.numbers_mut();
+            *place = &mut *slot.numbers;
         }
         let mut beside = Beside { measured: pipeline.measure_update, follow: None };
         if let Some(ema) = &mut self.ema {
             beside.follow = Some(ema.next());
-            state[SLOTS] = ema.average.numbers_mut();
+            state[SLOTS] = &mut *ema.average.numbers;
         }
         let change = Sweep { level, parallelism, beside }.run(tensors, &mut state, &plan);
         report.update = pipeline.measure_update.then(|| Update::of(change));

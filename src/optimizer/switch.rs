@@ -46,9 +46,12 @@ impl<R: Rule> Optimizer<R> {
             return Err(Error::TooManySlots { allowed: SLOTS });
         }
         let had = |name: &&&str| self.state.iter().any(|slot| slot.name == **name);
-        let fresh = |name: &&'static str| Slot::new(name, self.len);
-        let added: Option<Vec<Slot>> = new.names.iter().filter(|name| !had(name)).map(fresh).collect();
-        let added = added.ok_or(Error::Memory { slots: new.names.len(), len: self.len })?;
+        let mut added: Vec<Slot> = Vec::new();
+        for name in new.names.iter().filter(|name| !had(name)) {
+            let others = self.state.iter().chain(&added).chain(self.ema.iter().map(|ema| &ema.average));
+            let memory = Error::Memory { slots: new.names.len(), len: self.len };
+            added.push(Slot::new(name, self.len, others).ok_or(memory)?);
+        }
 
         // What moves to another slot is taken out before anything is written, as two may change places.
         let (mut stays, mut moves) = (Vec::new(), Vec::new());
@@ -68,9 +71,9 @@ impl<R: Rule> Optimizer<R> {
         self.state.extend(added);
         for slot in self.state.iter_mut().filter(|slot| !stays.contains(&slot.name)) {
             if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
-                old.scatter(numbers, slot.numbers_mut());
+                old.scatter(numbers, &mut slot.numbers);
             } else if old.names.contains(&slot.name) {
-                old.group.ranges.iter().for_each(|range| slot.numbers_mut()[range.clone()].fill(0.0));
+                old.group.ranges.iter().for_each(|range| slot.numbers[range.clone()].fill(0.0));
             }
         }
         self.members[group] = new;

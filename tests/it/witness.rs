@@ -80,7 +80,9 @@ fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
     let Parallelism::Rayon { grain } = Parallelism::default() else { panic!("rayon by default") };
     let me = thread::current().id();
     assert_eq!(who(grain, Parallelism::default()), HashSet::from([me]));
-    assert!(!who(grain + 1, Parallelism::default()).contains(&me));
+    // The caller and threads of the pool, if there are any to be had.
+    let shared = who(grain + 1, Parallelism::default());
+    assert!(shared.contains(&me) && (shared.len() > 1) == (rayon::current_num_threads() > 1));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     let of_the_pool: HashSet<_> = pool.broadcast(|_| thread::current().id()).into_iter().collect();
     // It may take a few tries until a second thread is quick enough to help.
@@ -91,7 +93,7 @@ fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
 
 #[test]
 fn a_measured_step_wakes_nobody_up_to_the_grain() {
-    for (len, parallelism) in [(1 << 16, Parallelism::default()), (1 << 17, Parallelism::Serial)] {
+    for (len, parallelism) in [(1 << 15, Parallelism::default()), (1 << 17, Parallelism::Serial)] {
         let witness = Witness(Box::leak(Box::default()));
         let mut optimizer = Optimizer::new(Bare(witness), len).unwrap().with_parallelism(parallelism);
         let measured = Pipeline { measure_update: true, ..Pipeline::default() };

@@ -1,0 +1,74 @@
+//! Equal parts for the threads that there are.
+
+use super::Parallelism;
+use super::tree::Part;
+
+/// Visits all elements, in as many parts at once as `parallelism` makes of them.
+pub(super) fn share(
+    parallelism: Parallelism,
+    part: &mut Part<'_, '_, '_>,
+    visit: &(impl Fn(&mut Part<'_, '_, '_>) + Sync),
+) {
+    match parallelism.parts(part.len) {
+        ..=1 => visit(part),
+        #[cfg(not(feature = "rayon"))]
+        _ => unreachable!("serial"),
+        #[cfg(feature = "rayon")]
+        parts if rayon::current_thread_index().is_some() => pool::join(parts, part, visit),
+        #[cfg(feature = "rayon")]
+        parts => pool::join_from_outside(parts, part, visit),
+    }
+}
+
+#[cfg(feature = "rayon")]
+mod pool {
+    use crate::engine::tree::{Part, Room};
+    use core::sync::atomic::{AtomicBool, Ordering};
+
+    /// How often a caller looks whether the others are done before it goes to sleep. Being woken takes longer than many a
+    /// part; but it has to make way for a thread that was put on its own core, so it yields in between.
+    const LOOKS: usize = 256;
+
+    /// On threads of the pool, of which the caller is one.
+    pub(super) fn join(
+        parts: usize,
+        part: &mut Part<'_, '_, '_>,
+        visit: &(impl Fn(&mut Part<'_, '_, '_>) + Sync),
+    ) {
+        if parts == 1 {
+            return visit(part);
+        }
+        let (left, mut room) = (parts / 2, Room::default());
+        let front = &mut part.take_front(portion(part.len, left, parts), &mut room);
+        rayon::join(|| join(left, front, visit), || join(parts - left, part, visit));
+    }
+
+    /// On the caller's thread and those of the pool. `rayon::join` would have the caller sleep meanwhile, and wake two
+    /// threads one after the other.
+    pub(super) fn join_from_outside(
+        parts: usize,
+        part: &mut Part<'_, '_, '_>,
+        visit: &(impl Fn(&mut Part<'_, '_, '_>) + Sync),
+    ) {
+        let (done, mut room) = (AtomicBool::new(false), Room::default());
+        let own = &mut part.take_front(portion(part.len, 1, parts), &mut room);
+        rayon::in_place_scope(|scope| {
+            scope.spawn(|_| {
+                join(parts - 1, part, visit);
+                done.store(true, Ordering::Release);
+            });
+            visit(own);
+            for _ in 0..LOOKS {
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        });
+    }
+
+    /// How many elements `some` of `all` parts have, in whole lanes.
+    fn portion(len: usize, some: usize, all: usize) -> usize {
+        (len / all * some).next_multiple_of(16).min(len)
+    }
+}
