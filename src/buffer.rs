@@ -62,10 +62,10 @@ impl Buffer {
         Ok(buffers)
     }
 
-    /// Zeros at a place of [`PLACES`], beyond the last from the first on again. What is shorter than a page only begins on
-    /// a cache line, as it would mostly be gap.
+    /// Zeros at a place of [`PLACES`], beyond the last from the first on again. What is shorter than half a page only begins
+    /// on a cache line, as it would mostly be gap.
     pub(crate) fn at(place: usize, len: usize) -> Option<Self> {
-        let (to, of) = if len < PAGE / 4 { (0, LINE) } else { (PLACES[place % PLACES.len()], PAGE) };
+        let (to, of) = if len < PAGE / 8 { (0, LINE) } else { (PLACES[place % PLACES.len()], PAGE) };
         let memory: Vec<f32> = bytemuck::allocation::try_zeroed_vec(len.checked_add(of / 4)?).ok()?;
         let start = (to + of - memory.as_ptr().addr() % of) % of / size_of::<f32>();
         Some(Self { memory, numbers: start..start + len, place })
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_buffer_begins_at_its_place_and_holds_zeros() {
-        for len in [0, 1, 15, 16, 1023, 1024, 1025, 40_000] {
+        for len in [0, 1, 15, 16, 511, 512, 513, 40_000] {
             for place in 0..PLACES.len() + 2 {
                 let buffer = Buffer::at(place, len).unwrap();
                 assert_eq!(buffer.len(), len);
@@ -121,7 +121,7 @@ mod tests {
                 for buffer in [&buffer, &buffer.clone()] {
                     let offset = buffer.as_ptr().addr() % PAGE;
                     assert_eq!(offset % LINE, 0);
-                    assert!(len < 1024 || offset == PLACES[place % PLACES.len()], "{len} {place} {offset}");
+                    assert!(len < 512 || offset == PLACES[place % PLACES.len()], "{len} {place} {offset}");
                 }
             }
         }

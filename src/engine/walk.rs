@@ -16,8 +16,8 @@ pub(super) struct Streams<'a, const S: usize> {
 
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
 #[inline(always)]
-pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, streams: Streams<'_, S>) {
-    level.pass(Walk { formula, streams });
+pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, mut streams: Streams<'_, S>) {
+    level.pass(Walk { formula, streams: &mut streams });
 }
 
 /// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, both from lane 0 on, and
@@ -26,18 +26,19 @@ pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, str
 pub(super) fn survey<F: Formula<S>, const S: usize>(
     level: Level,
     formula: &F,
-    streams: Streams<'_, S>,
+    mut streams: Streams<'_, S>,
     sums: &mut [Sums; 2],
 ) {
-    level.pass(Survey { formula, streams, sums });
+    level.pass(Survey { formula, streams: &mut streams, sums });
 }
 
-struct Walk<'a, F, const S: usize> {
+/// By reference, as a step of few elements feels what is moved about.
+struct Walk<'a, 'b, F, const S: usize> {
     formula: &'a F,
-    streams: Streams<'a, S>,
+    streams: &'a mut Streams<'b, S>,
 }
 
-impl<F: Formula<S>, const S: usize> Pass for Walk<'_, F, S> {
+impl<F: Formula<S>, const S: usize> Pass for Walk<'_, '_, F, S> {
     #[inline(always)]
     fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
@@ -46,13 +47,13 @@ impl<F: Formula<S>, const S: usize> Pass for Walk<'_, F, S> {
     }
 }
 
-struct Survey<'a, F, const S: usize> {
+struct Survey<'a, 'b, F, const S: usize> {
     formula: &'a F,
-    streams: Streams<'a, S>,
+    streams: &'a mut Streams<'b, S>,
     sums: &'a mut [Sums; 2],
 }
 
-impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
+impl<F: Formula<S>, const S: usize> Pass for Survey<'_, '_, F, S> {
     #[inline(always)]
     fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
@@ -76,10 +77,12 @@ impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
 type Tiles<'a, T, const S: usize> = (&'a mut [T], &'a [T], [&'a mut [T]; S]);
 
 #[inline(always)]
-fn tiles<const S: usize>(streams: Streams<'_, S>) -> (Tiles<'_, [f32; 16], S>, Tiles<'_, f32, S>) {
+fn tiles<'a, const S: usize>(
+    streams: &'a mut Streams<'_, S>,
+) -> (Tiles<'a, [f32; 16], S>, Tiles<'a, f32, S>) {
     let (params, params_tail) = streams.params.as_chunks_mut();
     let (grads, grads_tail) = streams.grads.as_chunks();
-    let mut halves = streams.state.map(|slot| slot.as_chunks_mut());
+    let mut halves = streams.state.each_mut().map(|slot| slot.as_chunks_mut());
     let state_tail = halves.each_mut().map(|(_, tail)| take(tail));
     let state = halves.map(|(whole, _)| whole);
     ((params, grads, state), (params_tail, grads_tail, state_tail))

@@ -19,6 +19,7 @@ pub struct Average {
 impl Average {
     /// An average that keeps `beta` of itself, in `[0, 1)`.
     #[must_use]
+    #[inline(always)] // as that of `Factor`
     pub fn new(beta: f64) -> Self {
         let step = (1.0 - beta) as f32;
         Self { step, floor: if step < 1.0 { floor(step) } else { f32::INFINITY } }
@@ -46,6 +47,7 @@ pub struct AverageSquare {
 impl AverageSquare {
     /// An average that keeps `beta` of itself, in `[0, 1]`.
     #[must_use]
+    #[inline(always)] // as that of `Factor`
     pub fn new(beta: f64) -> Self {
         let (beta, rest) = (beta as f32, (1.0 - beta) as f32);
         // The term alone is to be normal even after the next step has multiplied it by `beta`, unless that is next to
@@ -74,6 +76,7 @@ pub struct Blend {
 impl Blend {
     /// An average that keeps `beta` of itself, in `[0, 1]`.
     #[must_use]
+    #[inline(always)] // as that of `Factor`
     pub fn new(beta: f64) -> Self {
         Self { keep: Factor::new(beta), rest: Factor::new(1.0 - beta) }
     }

@@ -16,11 +16,13 @@ impl Factor {
     /// The coefficient, rounded once to `f32`; zero if it would be subnormal, and the largest number if it would be
     /// infinite.
     #[must_use]
+    #[inline(always)] // so that it is left out where the result is not asked for
     pub fn new(by: f64) -> Self {
         Self::of_any_size(f64::from(Lane::flush(by as f32)))
     }
 
     /// The coefficient, rounded once, even if it is subnormal: for a step that has to shrink huge numbers.
+    #[inline(always)]
     pub(crate) fn of_any_size(by: f64) -> Self {
         let by = Lane::clamp(by as f32, f32::MIN, f32::MAX);
         Self { by, floor: if by < 0.0 { 0.0 } else { floor(by) } }
@@ -43,6 +45,7 @@ pub fn square<L: Lane>(x: L) -> L {
 }
 
 /// The smallest normal magnitude whose product with `by`, which is not negative, is normal too.
+#[inline(always)]
 pub(super) fn floor(by: f32) -> f32 {
     if by > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by }
 }

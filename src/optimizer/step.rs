@@ -130,7 +130,10 @@ impl<R: Rule> Plan for Step<'_, R> {
         let Member { rule, steps, .. } = &self.members[group];
         let shared = rule.shared();
         let condition = self.pipeline.condition(self.clip_factor, &shared);
-        rule.at(steps.saturating_add(1), Decayed { shared, with: Conditioned { condition, with } })
+        rule.at(
+            steps.saturating_add(1),
+            Decayed { shared: &shared, with: Conditioned { condition: condition.as_ref(), with } },
+        )
     }
 
     fn slots(&self, group: usize) -> &[usize] {
@@ -142,13 +145,13 @@ impl<R: Rule> Plan for Step<'_, R> {
     }
 }
 
-/// Puts the decays around a rule's formula.
-struct Decayed<W> {
-    shared: Shared,
+/// Puts the decays around a rule's formula. By reference, as a step of few elements feels what is moved about.
+struct Decayed<'a, W> {
+    shared: &'a Shared,
     with: W,
 }
 
-impl<W: WithFormula> WithFormula for Decayed<W> {
+impl<W: WithFormula> WithFormula for Decayed<'_, W> {
     type Output = W::Output;
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> W::Output {
@@ -157,18 +160,18 @@ impl<W: WithFormula> WithFormula for Decayed<W> {
 }
 
 /// Puts the condition around what the decays are in.
-struct Conditioned<W> {
-    condition: Option<Condition<()>>,
+struct Conditioned<'a, W> {
+    condition: Option<&'a Condition<()>>,
     with: W,
 }
 
-impl<W: WithFormula> WithFormula for Conditioned<W> {
+impl<W: WithFormula> WithFormula for Conditioned<'_, W> {
     type Output = W::Output;
 
     fn formula<F: Formula<S>, const S: usize>(self, then: F) -> W::Output {
         match self.condition {
             None => self.with.formula(then),
-            Some(Condition { scale, sign, clip, l1_decay, params, .. }) => {
+            Some(&Condition { scale, sign, clip, l1_decay, params, .. }) => {
                 self.with.formula(Condition { scale, sign, clip, l1_decay, params, then })
             }
         }

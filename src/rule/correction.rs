@@ -7,7 +7,9 @@
 #[must_use]
 #[inline(always)] // so that it is left out where the result is not asked for
 pub fn bias_correction(beta: f64, t: u64) -> f64 {
-    1.0 - power(beta, t)
+    /// From here on, `beta^t < exp(-(1 - beta)*t)` is [`NOTHING`].
+    const FULL: f64 = 37.5;
+    if (1.0 - beta) * t as f64 > FULL { 1.0 } else { 1.0 - power(beta, t) }
 }
 
 /// From here on a number is too small to be seen beside 1.
