@@ -79,7 +79,7 @@ fn pipeline(c: &mut Criterion) {
     let all = Pipeline { max_norm: Some(1.0), non_finite: NonFinite::Skip, measure_update: true, ..clamp };
     let flat = LazyCell::new(|| RefCell::new(Flat::new(N)));
     let mut row = |name: &str, step: &mut dyn FnMut(&mut Flat)| {
-        in_turns(&mut group, name, "plain", &flat, Flat::plain, |flat| step(flat));
+        in_turns(&mut group, name, &flat, &mut [("plain", &mut Flat::plain)], step);
     };
     row("plain", &mut |flat| flat.plain());
     row("scale+clamp", &mut |flat| assert!(!flat.with(&clamp).clipped()));
@@ -227,8 +227,8 @@ fn tensors(c: &mut Criterion) {
     for (name, lens) in [("tensors/gpt2-small", gpt2()), ("tensors/10000x1000", vec![1000; 10_000])] {
         let mut group = rows(c, name, lens.iter().sum::<usize>() * 28);
         let many = LazyCell::new(|| RefCell::new(Many::new(&lens)));
-        let mut row = |name: &str, step: fn(&mut Many)| {
-            in_turns(&mut group, name, "plain", &many, |many| many.flat.plain(), step);
+        let mut row = |name: &str, mut step: fn(&mut Many)| {
+            in_turns(&mut group, name, &many, &mut [("plain", &mut |many| many.flat.plain())], &mut step);
         };
         row("flat", |many| many.flat.plain());
         row("tensors", |many| many.cut(|many| &mut many.flat.optimizer));

@@ -1,13 +1,23 @@
 //! What a step costs: every rule and level, serial and parallel, beside the memory ceiling of the same streams.
 //!
-//! `cargo bench -- --quick` runs all in about ten minutes; a filter such as `'/2\^24'`, `'AdamW/'` or `subnormal` less.
-//! A result is checked against `lanestep::reference` once before it is timed. Data is warm where it fits: 2^10
-//! parameters are in L1 and 2^14 in L2, 2^20 may be in L3, 2^24 are not in any cache; the first and the third are
-//! for AdamW alone. Throughput counts every byte once for each time it is read or written: 28 for a parameter of Adam.
-//! A rule of two passes has a ceiling of two.
+//! `cargo bench --bench step -- --quick` runs all in about fifteen minutes; a filter such as `'/2\^24'`, `'AdamW/'` or
+//! `subnormal` less. A result is checked against `lanestep::reference` once before it is timed. Data is warm where it fits:
+//! 2^10 parameters are in L1 and 2^14 in L2, 10^5 and 10^6 may be in L3, 2^24 are not in any cache; all but the second and
+//! the last are for AdamW alone. Throughput counts every byte once for each time it is read or written: 28 for a parameter of
+//! Adam. A rule of two passes has a ceiling of two.
+//!
+//! The rows `in-turns` are what is claimed: parameters and gradients are plain `Vec`s, and the ceiling is the best of four
+//! layouts of the same streams. The rows `beside-c` have AdamW in turns with the loop that a C compiler makes for this CPU,
+//! on `Vec`s too. `layout` is a bench of its own.
 
+#[path = "step/c.rs"]
+mod c;
 #[path = "step/ceiling.rs"]
 mod ceiling;
+#[path = "step/data.rs"]
+mod data;
+#[path = "step/parts.rs"]
+mod parts;
 #[path = "step/tight.rs"]
 mod tight;
 #[path = "step/turns.rs"]
@@ -15,13 +25,15 @@ mod turns;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use data::{Data, Layout};
 use lanestep::{AdamW, AnyRule, Formula, Level, Optimizer, Parallelism, Rule, Sgd, WithFormula};
+use parts::in_parts;
 use std::cell::{LazyCell, RefCell};
 use std::time::Duration;
-use turns::in_turns;
-use wide::f32x16;
+use turns::{Other, in_turns};
 
-const SIZES: [u32; 4] = [10, 14, 20, 24];
+const SIZES: [(&str, usize); 5] =
+    [("2^10", 1 << 10), ("2^14", 1 << 14), ("10^5", 100_000), ("10^6", 1_000_000), ("2^24", 1 << 24)];
 
 fn parallelisms() -> Vec<(&'static str, Parallelism)> {
     vec![
@@ -31,27 +43,34 @@ fn parallelisms() -> Vec<(&'static str, Parallelism)> {
     ]
 }
 
-/// What a step works on. The state, for the loops that are not the crate's, is aligned as the crate's is.
-#[derive(Clone)]
-struct Data {
-    params: Vec<f32>,
-    grads: Vec<f32>,
-    state: Vec<Vec<f32x16>>,
+impl Data {
+    /// A step by a loop for the two moments of Adam.
+    fn adam(&mut self, t: u64, parallel: bool, step: tight::Step) {
+        let [m, v] = &mut self.state[..] else { panic!("Adam has two slots") };
+        in_parts(parallel, &mut self.params, &self.grads, [m, v], |p, g, [m, v]| step(t, p, g, m, v));
+    }
 }
 
-impl Data {
-    /// Parameters and gradients of a few sizes and both signs, no two neighbours alike.
-    fn new(n: usize, slots: usize) -> Self {
-        let rng = &mut fastrand::Rng::with_seed(n as u64);
-        let params = (0..n).map(|_| rng.f32() - 0.5).collect();
-        let grads = (0..n).map(|_| (rng.f32() - 0.5) * [1.0, 1e-1, 1e-2, 1e-4][rng.usize(..4)]).collect();
-        Self { params, grads, state: vec![vec![f32x16::ZERO; n / 16]; slots] }
+/// AdamW by a loop that is not the crate's, with its data, after two steps that are checked against the reference.
+struct Foreign {
+    t: u64,
+    data: Data,
+    step: tight::Step,
+    parallel: bool,
+}
+
+impl Foreign {
+    fn new(n: usize, expected: &[u32], step: tight::Step, parallel: bool) -> Self {
+        let mut foreign = Self { t: 0, data: Data::new(n, 2, Layout::Vecs), step, parallel };
+        foreign.step();
+        foreign.step();
+        assert!(bits(&foreign.data.params) == expected, "other bits than the reference");
+        foreign
     }
 
-    /// A step by a loop for the two moments of Adam.
-    fn adam(&mut self, t: u64, step: tight::Step) {
-        let [m, v] = &mut self.state[..] else { panic!("Adam has two slots") };
-        step(t, &mut self.params, &self.grads, bytemuck::cast_slice_mut(m), bytemuck::cast_slice_mut(v));
+    fn step(&mut self) {
+        self.t += 1;
+        self.data.adam(self.t, self.parallel, self.step);
     }
 }
 
@@ -62,28 +81,29 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 /// An optimizer and its data, after two steps that are checked against the reference.
 struct Ready {
     optimizer: Optimizer<AnyRule>,
-    data: Data,
+    params: Vec<f32>,
+    grads: Vec<f32>,
 }
 
 impl Ready {
     fn new(rule: AnyRule, data: &Data, expected: &[u32], level: Level, parallelism: Parallelism) -> Self {
         let optimizer = Optimizer::new(rule, data.params.len()).expect("a valid rule");
         let optimizer = optimizer.with_level(level).with_parallelism(parallelism);
-        let mut ready = Self { optimizer, data: data.clone() };
+        let mut ready = Self { optimizer, params: data.params.to_vec(), grads: data.grads.to_vec() };
         ready.step();
         ready.step();
-        assert!(bits(&ready.data.params) == expected, "{rule:?} {level}: other bits than the reference");
+        assert!(bits(&ready.params) == expected, "{rule:?} {level}: other bits than the reference");
         ready
     }
 
     fn step(&mut self) {
-        self.optimizer.step(&mut self.data.params, &self.data.grads).expect("right lengths");
+        self.optimizer.step(&mut self.params, &self.grads).expect("right lengths");
     }
 }
 
 /// The parameters after two steps by the reference.
 fn expect(rule: AnyRule, data: &Data) -> Vec<u32> {
-    let mut params = data.params.clone();
+    let mut params = data.params.to_vec();
     let mut state = vec![vec![0.0; params.len()]; data.state.len()];
     for t in 1..=2 {
         rule.reference(t, &mut params, &data.grads, &mut state);
@@ -130,67 +150,89 @@ impl WithFormula for FirstPass {
     }
 }
 
+/// A step with the ceilings of its streams in all layouts. Several of each, as some pages are faster than others.
+struct Claimed {
+    turn: usize,
+    steps: Vec<Ready>,
+    ceilings: Vec<[Data; Layout::ALL.len()]>,
+}
+
+impl Claimed {
+    fn new(ready: impl Fn() -> Ready, data: impl Fn(Layout) -> Data, sets: usize) -> Self {
+        let ceilings = (0..sets).map(|_| Layout::ALL.map(&data)).collect();
+        Self { turn: 0, steps: (0..sets).map(|_| ready()).collect(), ceilings }
+    }
+
+    fn step(&mut self) {
+        self.turn = (self.turn + 1) % self.steps.len();
+        self.steps[self.turn].step();
+    }
+}
+
 fn rules(c: &mut Criterion) {
     for (name, rule) in all() {
         let first = rule.at(1, FirstPass);
-        for size in SIZES.into_iter().filter(|size| name == "AdamW" || matches!(size, 14 | 24)) {
-            let n = 1 << size;
+        for (size, n) in
+            SIZES.into_iter().filter(|(size, _)| name == "AdamW" || matches!(*size, "2^14" | "2^24"))
+        {
             let slots = rule.slots().len();
             let passes = |parallel| ceiling::Passes { first, parallel };
-            let mut group = group(c, &format!("{name}/2^{size}"), n, passes(false).streams(slots));
-            let data = LazyCell::new(|| Data::new(n, slots));
+            let mut group = group(c, &format!("{name}/{size}"), n, passes(false).streams(slots));
+            let data = LazyCell::new(|| Data::new(n, slots, Layout::StateApart));
             let expected = LazyCell::new(|| expect(rule, &data));
             for (mode, parallelism) in parallelisms() {
-                bench(
-                    &mut group,
-                    &format!("ceiling/{mode}"),
-                    || data.clone(),
-                    |Data { params, grads, state }| passes(mode != "serial").run(params, grads, state),
-                );
+                let passes = passes(mode != "serial");
+                for layout in Layout::ALL {
+                    let name = format!("ceiling-{}/{mode}", layout.name());
+                    bench(&mut group, &name, || Data::new(n, slots, layout), |data| passes.run(data));
+                }
                 for level in Level::available() {
                     let new = || Ready::new(rule, &data, &expected, level, parallelism);
                     bench(&mut group, &format!("{level}/{mode}"), new, Ready::step);
                 }
-                if size == 24 {
-                    // Several of each, as some pages are faster than others.
-                    let new = || Ready::new(rule, &data, &expected, Level::best(), parallelism);
-                    let sets = LazyCell::new(|| RefCell::new((0, [new(), new(), new()])));
-                    let ceiling = |(turn, sets): &mut (usize, [Ready; 3])| {
-                        *turn = (*turn + 1) % sets.len();
-                        let Data { params, grads, state } = &mut sets[*turn].data;
-                        passes(mode != "serial").run(params, grads, state);
-                    };
-                    let step = |(turn, sets): &mut (usize, [Ready; 3])| sets[*turn].step();
-                    let than = format!("the ceiling of {name}");
-                    in_turns(&mut group, &format!("in-turns/{mode}"), &than, &sets, ceiling, step);
-                }
+                let claimed = LazyCell::new(|| {
+                    let ready = || Ready::new(rule, &data, &expected, Level::best(), parallelism);
+                    RefCell::new(Claimed::new(ready, |layout| Data::new(n, slots, layout), 3))
+                });
+                let mut ceilings: [_; Layout::ALL.len()] = std::array::from_fn(|k| {
+                    move |all: &mut Claimed| passes.run(&mut all.ceilings[all.turn][k])
+                });
+                let mut others: Vec<Other<'_, Claimed>> = (Layout::ALL.iter().zip(&mut ceilings))
+                    .map(|(layout, run)| -> Other<'_, Claimed> { (layout.name(), run) })
+                    .collect();
+                in_turns(&mut group, &format!("in-turns/{mode}"), &claimed, &mut others, &mut Claimed::step);
             }
         }
     }
 }
 
-/// AdamW against loops written by hand for it alone, in L2, and at a size where only the call counts.
-fn yardstick(c: &mut Criterion) {
-    for (n, name) in [(1 << 14, "yardstick/2^14"), (64, "yardstick/64")] {
-        let rule = AnyRule::from(AdamW::default());
-        let mut group = group(c, name, n, 7);
-        let data = Data::new(n, 2);
+/// AdamW against loops written by hand for it alone, in L2, and at a size where only the call counts; and in turns with C.
+fn yardstick(criterion: &mut Criterion) {
+    let rule = AnyRule::from(AdamW::default());
+    for (name, n) in [("2^14", 1 << 14), ("64", 64)] {
+        let mut group = group(criterion, &format!("yardstick/{name}"), n, 7);
+        let data = Data::new(n, 2, Layout::StateApart);
         let expected = expect(rule, &data);
-        let new = || Ready::new(rule, &data, &expected, Level::best(), Parallelism::default());
-        bench(&mut group, "lanestep", new, Ready::step);
-        for (name, step) in tight::loops() {
-            let step = |(t, data): &mut (u64, Data)| {
-                *t += 1;
-                data.adam(*t, step);
-            };
-            let new = || {
-                let mut ready = (0, data.clone());
-                step(&mut ready);
-                step(&mut ready);
-                assert!(bits(&ready.1.params) == expected, "{name}: other bits than the reference");
-                ready
-            };
-            bench(&mut group, name, new, step);
+        for level in Level::available() {
+            let new = || Ready::new(rule, &data, &expected, level, Parallelism::default());
+            bench(&mut group, &format!("lanestep/{level}"), new, Ready::step);
+        }
+        for (name, step) in tight::loops().into_iter().chain(c::adamw().map(|step| ("c", step))) {
+            bench(&mut group, name, || Foreign::new(n, &expected, step, false), Foreign::step);
+        }
+    }
+    let Some(in_c) = c::adamw() else { return println!("no rows beside C: there is no compiler") };
+    for (name, n) in [("1000", 1000)].into_iter().chain(SIZES) {
+        let mut group = group(criterion, &format!("beside-c/{name}"), n, 7);
+        for (mode, parallelism) in parallelisms() {
+            let ready = LazyCell::new(|| {
+                let data = Data::new(n, 2, Layout::StateApart);
+                let expected = expect(rule, &data);
+                let foreign = Foreign::new(n, &expected, in_c, mode != "serial");
+                RefCell::new((Ready::new(rule, &data, &expected, Level::best(), parallelism), foreign))
+            });
+            let others: &mut [Other<'_, (Ready, Foreign)>] = &mut [("c", &mut |both| both.1.step())];
+            in_turns(&mut group, mode, &ready, others, &mut |both| both.0.step());
         }
     }
 }
@@ -204,12 +246,12 @@ fn subnormal(c: &mut Criterion) {
     for (name, rule) in all() {
         let slots = rule.slots().len();
         let mut group = group(c, &format!("subnormal/{name}"), N, 3 + 2 * slots);
-        let data = Data::new(N, slots);
+        let data = Data::new(N, slots, Layout::StateApart);
         for (kind, gradient) in kinds.clone() {
             let new = || {
                 let expected = expect(rule, &data);
                 let mut ready = Ready::new(rule, &data, &expected, Level::best(), Parallelism::Serial);
-                gradient.inspect(|&gradient| ready.data.grads.fill(gradient));
+                gradient.inspect(|&gradient| ready.grads.fill(gradient));
                 (0..STEPS).for_each(|_| ready.step());
                 ready
             };
@@ -220,13 +262,15 @@ fn subnormal(c: &mut Criterion) {
         }
         for (kind, gradient) in kinds.clone() {
             let new = || {
-                let mut data = data.clone();
-                data.adam(1, tight::plain);
+                let mut data = Data::new(N, slots, Layout::StateApart);
+                data.adam(1, false, tight::plain);
                 gradient.inspect(|&gradient| data.grads.fill(gradient));
-                (2..STEPS).for_each(|t| data.adam(t, tight::plain));
+                (2..STEPS).for_each(|t| data.adam(t, false, tight::plain));
                 data
             };
-            bench(&mut group, &format!("plain-loop/{kind}"), new, |data| data.adam(STEPS, tight::plain));
+            bench(&mut group, &format!("plain-loop/{kind}"), new, |data| {
+                data.adam(STEPS, false, tight::plain)
+            });
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The memory ceiling: the streams of a step with next to no arithmetic.
 //!
 //! Loops of their own beside rayon, nothing of the crate's engine: what a step takes longer than this is arithmetic
-//! or overhead.
+//! or overhead. Where the streams lie in their pages matters as much, so it is the best of several layouts, or it is none.
 
+use super::data::Data;
+use super::parts::in_parts;
 use std::hint::black_box;
 use wide::f32x16;
 
@@ -27,52 +29,34 @@ impl Passes {
 
     /// Reads what the first pass reads; then reads parameters, gradients and state, and writes parameters and state,
     /// once.
-    pub(crate) fn run(self, params: &mut [f32], grads: &[f32], state: &mut [Vec<f32x16>]) {
-        match state.len() {
-            0 => self.over::<0>(params, grads, state),
-            1 => self.over::<1>(params, grads, state),
-            2 => self.over::<2>(params, grads, state),
-            3 => self.over::<3>(params, grads, state),
-            4 => self.over::<4>(params, grads, state),
-            5 => self.over::<5>(params, grads, state),
-            6 => self.over::<6>(params, grads, state),
-            7 => self.over::<7>(params, grads, state),
-            8 => self.over::<8>(params, grads, state),
+    pub(crate) fn run(self, data: &mut Data) {
+        match data.state.len() {
+            0 => self.over::<0>(data),
+            1 => self.over::<1>(data),
+            2 => self.over::<2>(data),
+            3 => self.over::<3>(data),
+            4 => self.over::<4>(data),
+            5 => self.over::<5>(data),
+            6 => self.over::<6>(data),
+            7 => self.over::<7>(data),
+            8 => self.over::<8>(data),
             more => panic!("{more} slots"),
         }
     }
 
     /// The number of slots as a constant, so that the loop over them is unrolled.
-    fn over<const S: usize>(self, params: &mut [f32], grads: &[f32], state: &mut [Vec<f32x16>]) {
-        let state: &mut [Vec<f32x16>; S] = state.try_into().expect("as many slots");
-        let mut state = state.each_mut().map(|slot| bytemuck::cast_slice_mut(slot));
+    fn over<const S: usize>(self, data: &mut Data) {
+        let Data { params, grads, state } = data;
+        let state: &mut [_; S] = (&mut state[..]).try_into().expect("as many slots");
+        let mut state = state.each_mut().map(|slot| &mut **slot);
         match self.first {
             None => {}
-            Some(false) => self.split(params, grads, [], read),
-            Some(true) => self.split(params, grads, state.each_mut().map(|slot| &mut **slot), read),
+            Some(false) => in_parts(self.parallel, params, grads, [], read),
+            Some(true) => {
+                in_parts(self.parallel, params, grads, state.each_mut().map(|slot| &mut **slot), read)
+            }
         }
-        self.split(params, grads, state, add);
-    }
-
-    /// One equal part for each thread.
-    fn split<const S: usize>(
-        self,
-        params: &mut [f32],
-        grads: &[f32],
-        state: [&mut [f32]; S],
-        each: fn(&mut [f32], &[f32], [&mut [f32]; S]),
-    ) {
-        if self.parallel {
-            let part = grads.len().div_ceil(rayon::current_num_threads()).next_multiple_of(16);
-            let mut state = state.map(|slot| slot.chunks_mut(part));
-            return rayon::scope(|scope| {
-                for (params, grads) in params.chunks_mut(part).zip(grads.chunks(part)) {
-                    let state = state.each_mut().map(|slot| slot.next().expect("slices of one length"));
-                    scope.spawn(move |_| each(params, grads, state));
-                }
-            });
-        }
-        each(params, grads, state);
+        in_parts(self.parallel, params, grads, state, add);
     }
 }
 

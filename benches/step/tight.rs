@@ -22,26 +22,25 @@ pub(crate) fn loops() -> Vec<(&'static str, Step)> {
     loops
 }
 
-struct Coefficients {
-    keep: f32,
-    rest1: f32,
-    beta2: f32,
-    rest2: f32,
-    lr: f32,
-    correction: f32,
-    eps: f32,
+pub(crate) struct Coefficients {
+    pub(crate) keep: f32,
+    pub(crate) rest1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) rest2: f32,
+    pub(crate) lr: f32,
+    pub(crate) eps: f32,
 }
 
-fn coefficients(t: u64) -> Coefficients {
+pub(crate) fn coefficients(t: u64) -> Coefficients {
     let (lr, beta1, beta2) = (1e-3, 0.9, 0.999);
+    let root = bias_correction(beta2, t).sqrt();
     Coefficients {
         keep: (1.0 - lr * 1e-2) as f32,
         rest1: (1.0 - beta1) as f32,
         beta2: beta2 as f32,
         rest2: (1.0 - beta2) as f32,
-        lr: (lr / bias_correction(beta1, t)) as f32,
-        correction: bias_correction(beta2, t).sqrt() as f32,
-        eps: 1e-8,
+        lr: (lr / bias_correction(beta1, t) * root) as f32,
+        eps: (1e-8 * root) as f32,
     }
 }
 
@@ -51,7 +50,7 @@ pub(crate) fn plain(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
     for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
         *m += (g - *m) * c.rest1;
         *v = *v * c.beta2 + g * c.rest2 * g;
-        *p = *p * c.keep - c.lr * *m / (v.sqrt() / c.correction + c.eps);
+        *p = *p * c.keep - c.lr * *m / (v.sqrt() + c.eps);
     }
 }
 
@@ -61,11 +60,12 @@ pub(crate) fn plain(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
 fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     use std::arch::x86_64::*;
     let c = coefficients(t);
-    let [keep, rest1, beta2, rest2, lr, correction, eps] =
-        [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.correction, c.eps].map(|x| _mm512_set1_ps(x));
+    let [keep, rest1, beta2, rest2, lr, eps] =
+        [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.eps].map(|x| _mm512_set1_ps(x));
     let floor = |by: f32| _mm512_castps_si512(_mm512_set1_ps(f32::MIN_POSITIVE / by));
     let [rest1_floor, lr_floor] = [c.rest1, c.lr].map(floor);
-    let square_floor = _mm512_castps_si512(_mm512_set1_ps((f32::MIN_POSITIVE / c.rest2).sqrt()));
+    let least = (f32::MIN_POSITIVE / c.beta2 / c.rest2).sqrt().next_up().next_up();
+    let least = _mm512_set1_ps(least);
     let magnitude = _mm512_set1_epi32(i32::MAX);
     let exponent = _mm512_set1_epi32(f32::INFINITY.to_bits() as i32);
     let at_least = |x: __m512, floor: __m512i| {
@@ -90,7 +90,7 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
         let mut squared = g;
         let (step, from) = if GUARDED {
             let far = at_least(apart, rest1_floor);
-            squared = _mm512_maskz_mov_ps(at_least(g, square_floor), g);
+            squared = _mm512_max_ps(least, _mm512_abs_ps(g));
             (_mm512_maskz_mul_ps(far, apart, rest1), _mm512_mask_mov_ps(g, far, m))
         } else {
             (_mm512_mul_ps(apart, rest1), m)
@@ -102,9 +102,9 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
         } else {
             (_mm512_mul_ps(p, keep), _mm512_mul_ps(m, lr))
         };
-        let root = _mm512_add_ps(_mm512_div_ps(_mm512_sqrt_ps(v), correction), eps);
+        let root = _mm512_add_ps(_mm512_sqrt_ps(v), eps);
         let p = _mm512_sub_ps(kept, _mm512_div_ps(along, root));
-        let (m, v) = if GUARDED { (flush(m), flush(v)) } else { (m, v) };
+        let m = if GUARDED { flush(m) } else { m };
         // SAFETY: as above.
         unsafe {
             _mm512_storeu_ps(p_at, p);

@@ -1,0 +1,87 @@
+//! What a step works on, laid out in several ways.
+
+use std::ops::{Deref, DerefMut};
+
+/// Numbers that begin where an allocator puts them, or at an offset of a page.
+pub(crate) struct Placed {
+    memory: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Placed {
+    pub(crate) fn new(numbers: &[f32], offset: Option<usize>) -> Self {
+        const PAGE: usize = 4096;
+        let len = numbers.len();
+        let mut memory = vec![0.0; len + if offset.is_some() { PAGE / 4 } else { 0 }];
+        let start = offset.map_or(0, |offset| (PAGE + offset - memory.as_ptr().addr() % PAGE) % PAGE / 4);
+        memory[start..start + len].copy_from_slice(numbers);
+        Self { memory, start, len }
+    }
+}
+
+impl Deref for Placed {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.memory[self.start..][..self.len]
+    }
+}
+
+impl DerefMut for Placed {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[self.start..][..self.len]
+    }
+}
+
+/// Where parameters, gradients and slots of state lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Layout {
+    /// All where the allocator puts them.
+    Vecs,
+    /// Parameters and gradients so, and state apart from them as the crate's own.
+    StateApart,
+    /// All apart from each other.
+    Apart,
+    /// All at the beginning of a page.
+    Pages,
+}
+
+impl Layout {
+    /// Those that a ceiling is the best of.
+    pub(crate) const ALL: [Self; 4] = [Self::Vecs, Self::StateApart, Self::Apart, Self::Pages];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Vecs => "vecs",
+            Self::StateApart => "state-apart",
+            Self::Apart => "apart",
+            Self::Pages => "pages",
+        }
+    }
+}
+
+pub(crate) struct Data {
+    pub(crate) params: Placed,
+    pub(crate) grads: Placed,
+    pub(crate) state: Vec<Placed>,
+}
+
+impl Data {
+    /// Parameters and gradients of a few sizes and both signs, no two neighbours alike; state of zeros.
+    pub(crate) fn new(n: usize, slots: usize, layout: Layout) -> Self {
+        let rng = &mut fastrand::Rng::with_seed(n as u64);
+        let params: Vec<f32> = (0..n).map(|_| rng.f32() - 0.5).collect();
+        let sizes = [1.0, 1e-1, 1e-2, 1e-4];
+        let grads: Vec<f32> = (0..n).map(|_| (rng.f32() - 0.5) * sizes[rng.usize(..4)]).collect();
+        let at = |k: usize| match layout {
+            Layout::Vecs => None,
+            Layout::StateApart if k < 2 => None,
+            Layout::StateApart | Layout::Apart => Some(512 * k % 4096),
+            Layout::Pages => Some(0),
+        };
+        let zeros = vec![0.0; n];
+        let state = (0..slots).map(|k| Placed::new(&zeros, at(2 + k))).collect();
+        Self { params: Placed::new(&params, at(0)), grads: Placed::new(&grads, at(1)), state }
+    }
+}
