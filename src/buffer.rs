@@ -4,15 +4,20 @@ use crate::Error;
 use core::fmt;
 use core::ops::{Deref, DerefMut, Range};
 
-/// Numbers that begin at a chosen place of a page of memory: parameters and gradients, as a `Vec<f32>` that a step finds
-/// where it is fastest. It is a slice to all who use it.
+/// Parameters or gradients that begin at a chosen place of a page of memory: a `Vec<f32>` that a step finds where it is
+/// fastest. It is a slice to all who use it.
 ///
 /// A CPU tells loads from stores that are not finished yet by the lowest twelve bits of their addresses. A load that is up to
-/// some hundred bytes *behind* a store in its page waits for it, even if it is a page of something else. A step walks along
-/// several arrays at once, so all depends on where in their pages they begin: at 10^5 parameters, AdamW took 0.49 ns for each
-/// with its state 48 bytes ahead of parameters and gradients, as an allocator happens to place them, and 0.29 ns with
-/// it in any of these places. Measured on Zen 4 with AVX-512 vectors, over offsets of parameters and gradients in a page; what
-/// costs 1.6 times as much at a distance of 48 bytes costs 1.15 at 192, 1.08 at 256, 1.03 at 320 and nothing at 512.
+/// some hundred bytes *behind* a store in its page waits for it, even if that is in another page. A step walks along
+/// several arrays at once, so it matters where in their pages they begin: at 10^5 parameters in L2 and L3, AdamW took 0.49 ns
+/// for each with its state 48 bytes ahead of parameters and gradients, and 0.29 ns with all of them far apart. (Zen 4,
+/// AVX-512, one thread. What costs 1.6 times as much at 48 bytes costs 1.15 at 192, 1.08 at 256, 1.03 at 320, and nothing from
+/// 512 on. AVX2, with half as long stores, loses a quarter at worst. In DRAM one thread loses a fifth, and two threads, which
+/// it bounds, nothing that stands out from its noise, with small pages and with huge ones.)
+///
+/// An optimizer puts its state far from `Vec`s as large ones begin, and when it first steps over one slice, far from where
+/// that and its gradients really are. So `Vec`s that stay where they are do well; buffers also begin on cache lines, and are
+/// where the next ones are as well.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -26,19 +31,13 @@ use core::ops::{Deref, DerefMut, Range};
 pub struct Buffer {
     memory: Vec<f32>,
     numbers: Range<usize>,
-    place: usize,
 }
 
 const PAGE: usize = 4096;
 const LINE: usize = 64;
 
-/// Where in its page the `k`th array of a call begins, in bytes. State first takes those that are farthest from where
-/// parameters and gradients are: of `Vec`s, large ones begin 16 bytes into a page and small ones anywhere.
-const PLACES: [usize; 15] =
-    [1024, 2048, 3072, 1536, 2560, 3584, 512, 0, 1280, 2304, 3328, 1792, 2816, 3840, 768];
-
-/// The places of parameters, gradients, and what else is made with them.
-const OF_CALLERS: [usize; 4] = [7, 6, 5, 4];
+/// Where large `Vec`s begin in their pages, behind what the allocator notes about them. Small ones begin anywhere.
+pub(crate) const OF_VECS: usize = 16;
 
 impl Buffer {
     /// Zeros. Memory that the system maps lazily is not touched.
@@ -49,31 +48,54 @@ impl Buffer {
         Self::together([len]).map(|[buffer]| buffer)
     }
 
-    /// Buffers of zeros for one call, apart from each other and from the state of an optimizer: `[params, grads]`.
+    /// Buffers of zeros for one call, such as `[params, grads]`, apart from each other.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is no room for them.
     pub fn together<const N: usize>(lens: [usize; N]) -> Result<[Self; N], Error> {
-        let mut buffers = [const { Self { memory: Vec::new(), numbers: 0..0, place: 0 } }; N];
-        for (k, (buffer, len)) in buffers.iter_mut().zip(lens).enumerate() {
-            let place = OF_CALLERS[k % OF_CALLERS.len()];
-            *buffer = Self::at(place, len).ok_or(Error::Memory { slots: 1, len })?;
+        let mut buffers = [const { Self { memory: Vec::new(), numbers: 0..0 } }; N];
+        let mut taken = [0; N];
+        for (k, len) in lens.into_iter().enumerate() {
+            taken[k] = apart(&taken[..k]);
+            buffers[k] = Self::at(taken[k], len).ok_or(Error::Memory { slots: 1, len })?;
         }
         Ok(buffers)
     }
 
-    /// Zeros at a place of [`PLACES`], beyond the last from the first on again. What is shorter than half a page only begins
-    /// on a cache line, as it would mostly be gap.
-    pub(crate) fn at(place: usize, len: usize) -> Option<Self> {
-        let (to, of) = if len < PAGE / 8 { (0, LINE) } else { (PLACES[place % PLACES.len()], PAGE) };
-        let memory: Vec<f32> = bytemuck::allocation::try_zeroed_vec(len.checked_add(of / 4)?).ok()?;
-        let start = (to + of - memory.as_ptr().addr() % of) % of / size_of::<f32>();
-        Some(Self { memory, numbers: start..start + len, place })
+    /// Zeros that begin at an offset of a page. What is shorter than half a page only begins on a cache line, as it would
+    /// mostly be gap.
+    pub(crate) fn at(offset: usize, len: usize) -> Option<Self> {
+        let gap = if len < PAGE / 8 { LINE } else { PAGE };
+        let memory = bytemuck::allocation::try_zeroed_vec(len.checked_add(gap / 4)?).ok()?;
+        let mut buffer = Self { memory, numbers: 0..len };
+        buffer.begin_at(offset);
+        Some(buffer)
     }
 
-    pub(crate) const fn place(&self) -> usize {
-        self.place
+    /// Begins elsewhere. All numbers must still be zero, as they stay behind.
+    pub(crate) fn begin_at(&mut self, offset: usize) {
+        let len = self.numbers.len();
+        let gap = 4 * (self.memory.len() - len);
+        if gap > 0 {
+            let start = (offset + gap - self.memory.as_ptr().addr() % gap) % gap / 4;
+            self.numbers = start..start + len;
+        }
     }
+
+    /// Where in its page it begins.
+    pub(crate) fn offset(&self) -> usize {
+        self.as_ptr().addr() % PAGE
+    }
+}
+
+/// The offset of a page that is farthest from those that are taken, in whole cache lines.
+pub(crate) fn apart(taken: &[usize]) -> usize {
+    let distance = |from: usize, to: usize| {
+        let ahead = from.abs_diff(to) % PAGE;
+        ahead.min(PAGE - ahead)
+    };
+    let nearest = |offset: usize| taken.iter().map(|&other| distance(offset, other)).min();
+    (0..PAGE).step_by(LINE).rev().max_by_key(|&offset| nearest(offset)).unwrap_or_default()
 }
 
 impl Deref for Buffer {
@@ -92,10 +114,10 @@ impl DerefMut for Buffer {
     }
 }
 
-/// At the same place of another page. As with a `Vec`, it panics where there is no memory.
+/// At the same offset of another page. As with a `Vec`, it panics where there is no memory.
 impl Clone for Buffer {
     fn clone(&self) -> Self {
-        let mut copy = Self::at(self.place, self.len()).expect("memory for a copy");
+        let mut copy = Self::at(self.offset(), self.len()).expect("memory for a copy");
         copy.copy_from_slice(self);
         copy
     }
@@ -112,33 +134,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_begins_at_its_place_and_holds_zeros() {
+    fn a_buffer_begins_at_its_offset_and_holds_zeros() {
         for len in [0, 1, 15, 16, 511, 512, 513, 40_000] {
-            for place in 0..PLACES.len() + 2 {
-                let buffer = Buffer::at(place, len).unwrap();
-                assert_eq!(buffer.len(), len);
-                assert!(buffer.iter().all(|x| x.to_bits() == 0));
-                for buffer in [&buffer, &buffer.clone()] {
-                    let offset = buffer.as_ptr().addr() % PAGE;
-                    assert_eq!(offset % LINE, 0);
-                    assert!(len < 512 || offset == PLACES[place % PLACES.len()], "{len} {place} {offset}");
-                }
+            for offset in [0, 64, 1024, 4032] {
+                let mut buffer = Buffer::at(offset, len).unwrap();
+                let check = |buffer: &Buffer, offset| {
+                    assert_eq!(buffer.len(), len);
+                    assert!(buffer.iter().all(|x| x.to_bits() == 0));
+                    assert_eq!(buffer.offset() % LINE, 0);
+                    assert!(len < 512 || buffer.offset() == offset, "{len} {offset}");
+                };
+                check(&buffer, offset);
+                check(&buffer.clone(), offset);
+                buffer.begin_at(2048);
+                check(&buffer, 2048);
             }
         }
     }
 
     #[test]
-    fn places_are_apart() {
-        let mut places = PLACES;
-        places.sort_unstable();
-        assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= 256));
-        // Two of parameters and gradients, and the state of most rules: in both directions round the page.
-        let first = [PLACES[0], PLACES[1], PLACES[2], PLACES[OF_CALLERS[0]], PLACES[OF_CALLERS[1]]];
-        for (i, a) in first.iter().enumerate() {
-            for b in &first[..i] {
-                assert!((512..=PAGE - 512).contains(&a.abs_diff(*b)), "{a} {b}");
+    fn offsets_are_as_far_apart_as_a_page_allows() {
+        let mut taken = vec![OF_VECS];
+        for k in 1..=16_usize {
+            let next = apart(&taken);
+            assert_eq!(next % LINE, 0);
+            for other in &taken {
+                let ahead = next.abs_diff(*other);
+                // Half of the page, then quarters, then eighths: all but the misalignment of the first.
+                let least = 4096 / (k + 1).next_power_of_two() - 64;
+                assert!(ahead.min(4096 - ahead) >= least, "{taken:?} {next}");
             }
+            taken.push(next);
         }
+        let [params, grads] = Buffer::together([1000; 2]).unwrap();
+        assert_eq!((params.offset(), grads.offset()), (0, 2048));
     }
 
     #[test]

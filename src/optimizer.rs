@@ -12,12 +12,13 @@ pub use group::Group;
 pub use layout::Layout;
 pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 
+use crate::buffer::OF_VECS;
 use crate::engine::{Level, Parallelism, SLOTS};
 use crate::{Error, Rule};
 use core::fmt;
 use ema::Ema;
 use group::Member;
-use slot::Slot;
+use slot::{Slot, Taken};
 
 /// A rule with its state and step count, for parameters of one length.
 ///
@@ -42,6 +43,8 @@ pub struct Optimizer<R> {
     steps: u64,
     state: Vec<Slot>,
     ema: Option<Ema>,
+    /// Where in their pages the parameters and gradients of the first step began.
+    callers: Option<[usize; 2]>,
     level: Level,
     parallelism: Parallelism,
 }
@@ -86,7 +89,8 @@ impl<R: Rule> Optimizer<R> {
             for name in member.names {
                 if state.iter().all(|slot| slot.name != *name) {
                     let memory = Error::Memory { slots: member.names.len(), len };
-                    state.push(Slot::new(name, len, state.iter()).ok_or(memory)?);
+                    let taken = Taken::by_callers([OF_VECS; 2]).with(&state);
+                    state.push(Slot::new(name, len, &taken).ok_or(memory)?);
                 }
             }
             if state.len() > SLOTS {
@@ -95,7 +99,7 @@ impl<R: Rule> Optimizer<R> {
             member.slots = place_slots(&state, member.names);
         }
         let (level, parallelism) = (Level::best(), Parallelism::default());
-        Ok(Self { members, runs, len, steps: 0, state, ema: None, level, parallelism })
+        Ok(Self { members, runs, len, steps: 0, state, ema: None, callers: None, level, parallelism })
     }
 
     /// Computes with the vectors of `level`.

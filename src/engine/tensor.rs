@@ -46,6 +46,11 @@ impl<'a> Tensor<'a> {
         (self.params.len(), self.grads().len())
     }
 
+    /// Where in their pages parameters and gradients begin.
+    pub(crate) fn offsets(&self) -> [usize; 2] {
+        [self.params.as_ptr(), self.grads().as_ptr()].map(|begin| begin.addr() % 4096)
+    }
+
     /// Gradients that are only to be measured have no parameters.
     pub(super) fn len(&self) -> usize {
         self.grads().len()

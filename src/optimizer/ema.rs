@@ -45,13 +45,12 @@ impl<R> Optimizer<R> {
     /// optimizer is as it was then.
     pub fn set_ema(&mut self, decay: f64) -> Result<(), Error> {
         range::fraction("decay", decay)?;
-        match &mut self.ema {
-            Some(ema) => ema.decay = decay,
-            none => {
-                let average = Slot::new("ema", self.len, self.state.iter())
-                    .ok_or(Error::Memory { slots: 1, len: self.len })?;
-                *none = Some(Ema { decay, begun: false, average });
-            }
+        if let Some(ema) = &mut self.ema {
+            ema.decay = decay;
+        } else {
+            let average =
+                Slot::new("ema", self.len, &self.taken()).ok_or(Error::Memory { slots: 1, len: self.len })?;
+            self.ema = Some(Ema { decay, begun: false, average });
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! State in memory.
 
+use super::Optimizer;
 use crate::Buffer;
+use crate::buffer::{OF_VECS, apart};
+use crate::engine::{SLOTS, Tensor};
 
 /// One number of state for each parameter, from zero.
 #[derive(Clone)]
@@ -10,41 +13,113 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Apart from the slots there are.
-    pub(super) fn new<'a>(
-        name: &'static str,
-        len: usize,
-        others: impl Iterator<Item = &'a Self> + Clone,
-    ) -> Option<Self> {
-        let taken = |place: &usize| others.clone().any(|other| other.numbers.place() == *place);
-        let place = (0..).find(|place| !taken(place))?;
-        Some(Self { name, numbers: Buffer::at(place, len)? })
+    /// Apart from what begins at the offsets that are taken.
+    pub(super) fn new(name: &'static str, len: usize, taken: &Taken) -> Option<Self> {
+        Some(Self { name, numbers: Buffer::at(taken.apart(), len)? })
+    }
+}
+
+/// Offsets of pages at which parameters, gradients and state begin.
+#[derive(Clone)]
+pub(super) struct Taken {
+    offsets: [usize; SLOTS + 3],
+    len: usize,
+}
+
+impl Taken {
+    pub(super) fn by_callers([params, grads]: [usize; 2]) -> Self {
+        let mut taken = Self { offsets: [0; _], len: 0 };
+        taken.push(params);
+        taken.push(grads);
+        taken
+    }
+
+    pub(super) fn with<'a>(mut self, slots: impl IntoIterator<Item = &'a Slot>) -> Self {
+        slots.into_iter().for_each(|slot| self.push(slot.numbers.offset()));
+        self
+    }
+
+    fn push(&mut self, offset: usize) {
+        self.offsets[self.len] = offset;
+        self.len += 1;
+    }
+
+    fn apart(&self) -> usize {
+        apart(&self.offsets[..self.len])
+    }
+}
+
+impl<R> Optimizer<R> {
+    /// What slots are to be apart from.
+    pub(super) fn taken(&self) -> Taken {
+        let average = self.ema.as_ref().map(|ema| &ema.average);
+        Taken::by_callers(self.callers.unwrap_or([OF_VECS; 2])).with(self.state.iter().chain(average))
+    }
+
+    /// Before the first step, when the state is still zero and the caller's slices are known. Of many tensors no two begin
+    /// at the same offset, and the state of each has another again.
+    #[cold]
+    pub(super) fn settle(&mut self, tensors: &[Tensor<'_>]) {
+        let callers = if let [tensor] = tensors { tensor.offsets() } else { [OF_VECS; 2] };
+        let mut taken = Taken::by_callers(callers);
+        let average = self.ema.as_mut().map(|ema| &mut ema.average);
+        for slot in self.state.iter_mut().chain(average) {
+            slot.numbers.begin_at(taken.apart());
+            taken.push(slot.numbers.offset());
+        }
+        self.callers = Some(callers);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{AdamW, Adan, AnyRule, Lion, Optimizer};
-    use std::collections::HashSet;
 
     fn offsets(optimizer: &Optimizer<AnyRule>) -> Vec<usize> {
         let average = optimizer.ema.iter().map(|ema| &ema.average);
-        optimizer.state.iter().chain(average).map(|slot| slot.numbers.as_ptr().addr() % 4096).collect()
+        optimizer.state.iter().chain(average).map(|slot| slot.numbers.offset()).collect()
+    }
+
+    /// The offsets, which are so far apart from each other and from what else begins in a page.
+    fn apart(optimizer: &Optimizer<AnyRule>, others: [usize; 2], least: usize) -> Vec<usize> {
+        let all = [&others[..], &offsets(optimizer)].concat();
+        for (i, a) in all.iter().enumerate().skip(2) {
+            for b in &all[..i] {
+                assert!((least..=4096 - least).contains(&a.abs_diff(*b)), "{all:?}");
+            }
+        }
+        offsets(optimizer)
     }
 
     #[test]
     fn slots_lie_apart_also_after_a_switch_and_in_a_copy() {
         let mut optimizer = Optimizer::<AnyRule>::new(Adan::default().into(), 5000).unwrap();
         optimizer.set_ema(0.9).unwrap();
-        let apart = |optimizer: &Optimizer<AnyRule>| {
-            let offsets = offsets(optimizer);
-            assert_eq!(HashSet::<_>::from_iter(&offsets).len(), offsets.len());
-            offsets
-        };
-        assert_eq!(apart(&optimizer).len(), 5);
+        assert_eq!(apart(&optimizer, [16; 2], 448).len(), 5);
         for rule in [AnyRule::from(Lion::default()), AdamW::default().into(), Adan::default().into()] {
             optimizer.set_rule(0, rule).unwrap();
-            assert_eq!(apart(&optimizer), apart(&optimizer.clone()));
+            assert_eq!(apart(&optimizer, [16; 2], 448), offsets(&optimizer.clone()));
+        }
+    }
+
+    #[test]
+    fn the_first_step_puts_them_apart_from_its_slices_and_later_ones_leave_them() {
+        let memory = vec![0.0; 5000 + 1024];
+        let place = |offset: usize| {
+            let memory = memory.clone();
+            let start = (4096 + offset - memory.as_ptr().addr() % 4096) % 4096 / 4;
+            (memory, start..start + 5000)
+        };
+        for (a, b) in [(16, 16), (1024, 1040), (2032, 48), (4080, 2048), (640, 4032)] {
+            let mut optimizer = Optimizer::<AnyRule>::new(AdamW::default().into(), 5000).unwrap();
+            let ((mut params, here), (grads, there)) = (place(a), place(b));
+            optimizer.step(&mut params[here.clone()], &grads[there.clone()]).unwrap();
+            let first = apart(&optimizer, [a, b], 448);
+            optimizer.set_ema(0.9).unwrap();
+            apart(&optimizer, [a, b], 448);
+            assert!(optimizer.state("exp_avg_sq").unwrap().iter().all(|&x| x > 0.0));
+            optimizer.step(&mut params[there], &grads[here]).unwrap();
+            assert_eq!(first, offsets(&optimizer)[..2]);
         }
     }
 }

@@ -46,6 +46,9 @@ impl<R: Rule> Optimizer<R> {
     }
 
     fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
+        if self.callers.is_none() {
+            self.settle(tensors);
+        }
         let mut layerwise = false;
         for member in &self.members {
             layerwise |= member.layerwise()? && !member.group.frozen;
