@@ -5,8 +5,10 @@
 //! a page; and, for what an allocator can do to any optimizer, the bare streams of the same step with all of them anywhere.
 
 #[path = "step/ceiling.rs"]
+#[allow(dead_code, reason = "shared with the bench of steps")]
 mod ceiling;
 #[path = "step/data.rs"]
+#[allow(dead_code, reason = "shared with the bench of steps")]
 mod data;
 #[path = "step/parts.rs"]
 mod parts;

@@ -269,7 +269,7 @@ fn subnormal(c: &mut Criterion) {
                 data
             };
             bench(&mut group, &format!("plain-loop/{kind}"), new, |data| {
-                data.adam(STEPS, false, tight::plain)
+                data.adam(STEPS, false, tight::plain);
             });
         }
     }

@@ -34,6 +34,8 @@ fn main() {
         || AnyRule::all().into_iter().flat_map(|rule| Level::available().into_iter().map(move |l| (rule, l)));
     cases().for_each(|(rule, level)| serial(rule, level));
     #[cfg(feature = "rayon")]
+    from_outside();
+    #[cfg(feature = "rayon")]
     rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(|| {
         // A worker allocates when it first steals, so let both work at once.
         let both = std::sync::Barrier::new(2);
@@ -89,4 +91,21 @@ fn whole_pipeline(optimizer: &mut Optimizer<AnyRule>, params: &mut [f32], grads:
     let (grads, more_grads) = grads.split_at(300);
     let tensors = &mut [Tensor::new(params, grads), Tensor::new(more_params, more_grads)];
     optimizer.step_with(tensors, &pipeline).unwrap();
+}
+
+/// From outside of the pool it is rayon that allocates: a job for each step that is shared, and a block of its queue now and
+/// then.
+#[cfg(feature = "rayon")]
+fn from_outside() {
+    const STEPS: usize = 200;
+    let mut optimizer = Optimizer::new(AnyRule::all()[2], 1000).unwrap();
+    let (mut params, grads) = (vec![0.5; 1000], vec![0.25; 1000]);
+    let mut counted = |grain| {
+        optimizer = optimizer.clone().with_parallelism(Parallelism::Rayon { grain });
+        optimizer.step(&mut params, &grads).unwrap();
+        allocations(|| (0..STEPS).for_each(|_| optimizer.step(&mut params, &grads).unwrap()))
+    };
+    assert_eq!(counted(1000), 0, "not shared");
+    // Another test thread's allocations, or a worker's own as it begins, are not many.
+    assert!(counted(64) <= STEPS + STEPS / 8 + 16);
 }

@@ -53,7 +53,7 @@ impl Passes {
             None => {}
             Some(false) => in_parts(self.parallel, params, grads, [], read),
             Some(true) => {
-                in_parts(self.parallel, params, grads, state.each_mut().map(|slot| &mut **slot), read)
+                in_parts(self.parallel, params, grads, state.each_mut().map(|slot| &mut **slot), read);
             }
         }
         in_parts(self.parallel, params, grads, state, add);

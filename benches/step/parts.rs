@@ -1,6 +1,7 @@
 //! Equal parts for all threads, as an OpenMP loop has them: what loops that are not the crate's are run over.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Calls `each` for one part, or for one on each thread of the pool, of which the caller is one.
 pub(crate) fn in_parts<const S: usize>(
@@ -33,12 +34,10 @@ pub(crate) fn in_parts<const S: usize>(
             });
         }
         each(params, grads, own);
-        // As the crate: to sleep takes longer than to wait.
-        for _ in 0..256 {
-            if done.load(Ordering::Acquire) == others {
-                break;
-            }
-            std::thread::yield_now();
+        // OpenMP's threads spin as well; to sleep takes longer than to wait.
+        let start = Instant::now();
+        while done.load(Ordering::Acquire) < others && start.elapsed() < Duration::from_micros(20) {
+            std::hint::spin_loop();
         }
     });
 }

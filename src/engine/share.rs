@@ -4,30 +4,32 @@ use super::Parallelism;
 use super::tree::Part;
 
 /// Visits all elements, in as many parts at once as `parallelism` makes of them.
+#[cfg_attr(not(feature = "rayon"), allow(unused_variables, reason = "there is but one thread"))]
 pub(super) fn share(
     parallelism: Parallelism,
     part: &mut Part<'_, '_, '_>,
     visit: &(impl Fn(&mut Part<'_, '_, '_>) + Sync),
 ) {
+    #[cfg(feature = "rayon")]
     match parallelism.parts(part.len) {
-        ..=1 => visit(part),
-        #[cfg(not(feature = "rayon"))]
-        _ => unreachable!("serial"),
-        #[cfg(feature = "rayon")]
-        parts if rayon::current_thread_index().is_some() => pool::join(parts, part, visit),
-        #[cfg(feature = "rayon")]
-        parts => pool::join_from_outside(parts, part, visit),
+        ..=1 => {}
+        parts if rayon::current_thread_index().is_some() => return pool::join(parts, part, visit),
+        parts => return pool::join_from_outside(parts, part, visit),
     }
+    visit(part);
 }
 
 #[cfg(feature = "rayon")]
 mod pool {
     use crate::engine::tree::{Part, Room};
     use core::sync::atomic::{AtomicBool, Ordering};
+    use core::time::Duration;
+    use std::time::Instant;
 
-    /// How often a caller looks whether the others are done before it goes to sleep. Being woken takes longer than many a
-    /// part; but it has to make way for a thread that was put on its own core, so it yields in between.
-    const LOOKS: usize = 256;
+    /// How long a caller that is done looks whether the others are, before it goes to sleep: to be woken takes as long, which
+    /// is longer than many a part. It does not yield, so that the system moves a thread that it has put on the caller's core
+    /// to another; two that make way for each other may share one for long.
+    const PATIENCE: Duration = Duration::from_micros(20);
 
     /// On threads of the pool, of which the caller is one.
     pub(super) fn join(
@@ -58,11 +60,9 @@ mod pool {
                 done.store(true, Ordering::Release);
             });
             visit(own);
-            for _ in 0..LOOKS {
-                if done.load(Ordering::Acquire) {
-                    break;
-                }
-                std::thread::yield_now();
+            let start = Instant::now();
+            while !done.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
+                core::hint::spin_loop();
             }
         });
     }

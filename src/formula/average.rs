@@ -87,3 +87,52 @@ impl Blend {
         self.keep.times(m) + self.rest.times(x)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BETAS: [f64; 12] = [0.0, 1e-30, 1e-7, 0.01, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.999_9, 1.0 - 1e-9];
+
+    fn number(rng: &mut fastrand::Rng) -> f32 {
+        (rng.f32() - 0.5) * 10_f32.powi(rng.i32(-12..12))
+    }
+
+    /// Of the three roundings, two are of the way and one is of the result.
+    #[test]
+    fn an_average_is_exact_to_a_last_place_of_what_it_moves_between() {
+        let rng = &mut fastrand::Rng::with_seed(3);
+        for beta in BETAS {
+            let average = Average::new(beta);
+            for _ in 0..10_000 {
+                let (m, x) = (number(rng), number(rng));
+                let found = f64::from(average.update(m, x));
+                let (m, x) = (f64::from(m), f64::from(x));
+                let way = f64::from((1.0 - beta) as f32) * (x - m);
+                let bound = 2_f64.powi(-24) * (2.0 * way.abs() + found.abs()) * 1.01;
+                assert!((found - (m + way)).abs() <= bound, "{beta} {m:e} {x:e}: {found:e}");
+                assert!(beta > 1e-9 || found == x);
+            }
+        }
+    }
+
+    /// Neither the mean square nor, in the next step, what `beta` leaves of it.
+    #[test]
+    fn a_mean_square_makes_no_subnormal_number() {
+        let rng = &mut fastrand::Rng::with_seed(4);
+        for beta in BETAS {
+            let square = AverageSquare::new(beta);
+            let around = (0..100).map(|k| square.least * (1.0 + (k as f32 - 50.0) * f32::EPSILON));
+            let tiny = [0.0, -0.0, 1e-45, -1e-40, f32::MIN_POSITIVE, 1e-30, -1e-20];
+            let any = (0..1000).map(|_| f32::from_bits(rng.u32(..)));
+            for x in tiny.into_iter().chain(around).chain(any.filter(|x| x.is_finite())) {
+                let v = square.update(0.0, x);
+                assert!(v >= f32::MIN_POSITIVE, "{beta} {x:e}: {v:e}");
+                let kept = v * beta as f32;
+                assert!(!kept.is_subnormal() || (beta as f32) < f32::EPSILON, "{beta} {x:e}: {kept:e}");
+            }
+            assert!(square.update(0.0, f32::NAN).is_nan() && square.update(f32::NAN, 1.0).is_nan());
+        }
+        assert_eq!(AverageSquare::new(1.0).update(0.5, 3.0), 0.5);
+    }
+}

@@ -15,8 +15,8 @@ impl<R: Rule> Optimizer<R> {
     /// alignment of the slices, and however the parameters are cut into optimizers. (Which NaN it is may differ. And a
     /// [layerwise](crate::Formula::LAYERWISE) rule takes `params`, or each run of a group in them, for one layer.)
     ///
-    /// It allocates nothing itself. Rayon allocates a block of its queue now and then when a long step is called
-    /// from outside of its pool.
+    /// It allocates nothing itself. From outside of its pool, rayon allocates a job for a step that is shared, and a block
+    /// of its queue now and then.
     ///
     /// # Errors
     /// [`Error::Length`] if a slice has not [`len`](Self::len) elements. Nothing has been written then.

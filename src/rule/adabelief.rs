@@ -4,7 +4,7 @@
 //! m = beta1*m + (1 - beta1)*g                  v = (v*beta2 + ((1 - beta2)*(g - m))*(g - m)) + eps
 //! c1 = 1 - beta1^t                             c2 = 1 - beta2^t
 //! amsgrad:  w = max(w, v), else w = v
-//! p = p - ((lr/c1)*m) / (sqrt(w)/sqrt(c2) + eps)
+//! p = p - ((lr/c1*sqrt(c2))*m) / (sqrt(w) + eps*sqrt(c2))
 //! ```
 //!
 //! This is Algorithm 2 of the paper, and the authors' code (<https://github.com/juntang-zhuang/Adabelief-Optimizer>) with
@@ -39,8 +39,8 @@ hyperparameters! {
     pub struct AdaBelief {
         /// How much of themselves mean and variance keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the variance at every step, and to its root. Keep it above 1e-32: what is under about 1e-18 from the
-        /// mean does not enter the variance.
+        /// Added to the variance at every step, and to its root. What is under about 3e-18 from the
+        /// mean counts as that in the variance.
         pub eps: f64 = 1e-16,
         /// Whether to divide by the largest variance so far instead of the present one.
         pub amsgrad: bool = false,

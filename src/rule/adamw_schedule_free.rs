@@ -47,7 +47,7 @@ hyperparameters! {
     pub struct AdamWScheduleFree {
         /// How near the average gradients are taken, in `(0, 1)`, and how much of itself the mean square keeps, in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
+        /// Added to the root. In the mean square a gradient counts as at least about 3e-18, so that this may be 0.
         pub eps: f64 = 1e-8,
         /// How many steps the learning rate takes to grow from zero. Not negative.
         pub warmup_steps: f64 = 0.0,

@@ -45,7 +45,7 @@ hyperparameters! {
         pub beta3_warmup: Option<f64> = None,
         /// How many steps `alpha` takes to grow from zero. Not negative.
         pub alpha_warmup: Option<f64> = None,
-        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
+        /// Added to the root. In the mean square a gradient counts as at least about 3e-18, so that this may be 0.
         pub eps: f64 = 1e-8,
     }
     shared: lr = 1e-3, weight_decay = 0.0, decoupled_weight_decay = true;

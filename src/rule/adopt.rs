@@ -44,7 +44,7 @@ hyperparameters! {
     pub struct Adopt {
         /// How much of themselves the averages of divided gradients and of squares keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999_9),
-        /// The least root to divide by. Keep it above 1e-16: a gradient under about 1e-17 does not enter the mean square.
+        /// The least root to divide by. Keep it above 0, which the first mean square is where the gradient is zero.
         pub eps: f64 = 1e-6,
         /// Whether to clamp a divided gradient to a magnitude of `(t - 1)^(1/4)` at step `t`.
         pub clip: bool = true,

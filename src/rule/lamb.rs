@@ -3,7 +3,7 @@
 //! ```text
 //! m = beta1*m + (1 - beta1)*g                  v = v*beta2 + ((1 - beta2)*g)*g
 //! c1 = 1 - beta1^t                             c2 = 1 - beta2^t           (both 1 without bias correction)
-//! u = (m/c1) / (sqrt(v)/sqrt(c2) + eps) + weight_decay*p
+//! u = ((sqrt(c2)/c1)*m) / (sqrt(v) + eps*sqrt(c2)) + weight_decay*p
 //! ratio = norm(p)/norm(u) over the layer, 1 if either is 0
 //! p = p - (lr*ratio)*u
 //! ```
@@ -41,7 +41,7 @@ hyperparameters! {
     pub struct Lamb {
         /// How much of themselves the two averages keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
+        /// Added to the root. In the mean square a gradient counts as at least about 3e-18, so that this may be 0.
         pub eps: f64 = 1e-6,
         /// Whether to make up for averages that start from zero.
         pub bias_correction: bool = true,

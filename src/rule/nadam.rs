@@ -4,10 +4,12 @@
 //! m = m + (1 - beta1)*(g - m)                  v = v*beta2 + ((1 - beta2)*g)*g
 //! u(t) = beta1*(1 - 0.5*0.96^(t*momentum_decay))
 //! P(t) = u(1)*u(2)*...*u(t)
-//! d = sqrt(v/(1 - beta2^t)) + eps
-//! p = p - (lr*(1 - u(t))/(1 - P(t)) * g) / d
-//! p = p - (lr*u(t+1)/(1 - P(t+1)) * m) / d
+//! c = sqrt(1 - beta2^t)
+//! a = (lr*(1 - u(t))/(1 - P(t))*c)*g + (lr*u(t+1)/(1 - P(t+1))*c)*m
+//! p = p - a / (sqrt(v) + eps*c)
 //! ```
+//!
+//! PyTorch divides every element three times, by `1 - beta2^t` and twice by the root; here once.
 //!
 //! PyTorch keeps the product `P` as a number of state in `f32`. Here it follows from `t` in `f64`, as everything of a step
 //! does: the first factors are multiplied up until the product or the power of 0.96 is too small to be seen beside 1, and
@@ -37,7 +39,7 @@ hyperparameters! {
     pub struct NAdam {
         /// How much of themselves the two averages keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
+        /// Added to the root. In the mean square a gradient counts as at least about 3e-18, so that this may be 0.
         pub eps: f64 = 1e-8,
         /// How fast the momentum grows from about half of `betas.0` to all of it. Not negative.
         pub momentum_decay: f64 = 4e-3,

@@ -34,7 +34,7 @@ hyperparameters! {
     pub struct RAdam {
         /// How much of themselves the two averages keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
+        /// Added to the root. In the mean square a gradient counts as at least about 3e-18, so that this may be 0.
         pub eps: f64 = 1e-8,
     }
     shared: lr = 1e-3, weight_decay = 0.0, decoupled_weight_decay = false;

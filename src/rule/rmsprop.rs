@@ -35,7 +35,8 @@ hyperparameters! {
     pub struct RmsProp {
         /// How much of itself the mean square keeps, in `[0, 1)`.
         pub alpha: f64 = 0.99,
-        /// Added to the root. Keep it above 1e-16: a gradient under about 1e-18 does not enter the mean square.
+        /// Added to the root. In the mean square a gradient counts as at least about 1e-18, so that this may be 0; but not if
+        /// `centered`, where a variance is 0 whose gradient does not vary.
         pub eps: f64 = 1e-8,
         /// How much of itself the buffer of updates keeps; 0 is no buffer. Not negative.
         pub momentum: f64 = 0.0,

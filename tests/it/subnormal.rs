@@ -1,7 +1,7 @@
 //! State is never left subnormal, and averages come to rest.
 
 use crate::cases::{Outcome, Run, assert_same, each_option, ordinary};
-use lanestep::{Level, Optimizer, Parallelism};
+use lanestep::{AnyRule, Level, Optimizer, Parallelism};
 
 fn steps(gradient: f32, n: usize) -> impl Iterator<Item = Vec<f32>> {
     std::iter::repeat_n(vec![gradient; 18], n)
@@ -64,6 +64,24 @@ fn the_first_moment_decays_to_zero_and_not_to_a_tiny_number() {
         assert_eq!(optimizer.state("exp_avg"), Some(&[0.0; 18][..]), "beta1 {beta1}");
         assert!(params.iter().all(|p| p.is_finite()));
     }
+}
+
+#[test]
+fn where_nothing_ever_happened_an_eps_of_zero_divides_nothing_by_zero() {
+    let zero = |rule: AnyRule| {
+        let mut optimizer = Optimizer::new(rule, 18).unwrap();
+        let mut params = vec![1.0; 18];
+        steps(0.0, 3).for_each(|grads| optimizer.step(&mut params, &grads).unwrap());
+        assert_eq!(params, [1.0; 18], "{rule:?}");
+    };
+    zero(lanestep::Adam { eps: 0.0, ..Default::default() }.into());
+    zero(lanestep::NAdam { eps: 0.0, ..Default::default() }.into());
+    zero(lanestep::RAdam { eps: 0.0, ..Default::default() }.into());
+    zero(lanestep::RmsProp { eps: 0.0, ..Default::default() }.into());
+    zero(lanestep::Adan { eps: 0.0, ..Default::default() }.into());
+    zero(lanestep::AdEmaMix { eps: 0.0, weight_decay: 0.0, ..Default::default() }.into());
+    zero(lanestep::Lamb { eps: 0.0, ..Default::default() }.into());
+    zero(lanestep::AdamWScheduleFree { eps: 0.0, ..Default::default() }.into());
 }
 
 #[test]
