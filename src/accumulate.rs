@@ -37,8 +37,7 @@ pub fn axpy(a: f64, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
     if a == 1.0 {
         apply(Level::best(), Parallelism::default(), Add, y, x);
     } else {
-        let by = Factor::of_any_size(a.abs());
-        apply(Level::best(), Parallelism::default(), AddScaled { by, sign: a.signum() as f32 }, y, x);
+        apply(Level::best(), Parallelism::default(), AddScaled(Factor::of_any_size(a)), y, x);
     }
     Ok(())
 }
@@ -54,14 +53,11 @@ impl Formula<0> for Add {
 }
 
 #[derive(Clone, Copy)]
-struct AddScaled {
-    by: Factor,
-    sign: f32,
-}
+struct AddScaled(Factor);
 
 impl Formula<0> for AddScaled {
     #[inline(always)]
     fn update<L: Lane>(&self, y: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
-        (y + self.by.times(x) * self.sign, [])
+        (y + self.0.times(x), [])
     }
 }

@@ -105,9 +105,10 @@ pub trait Lane:
     }
 
     /// `self * by` where the magnitude of `self` is at least `floor`, and `+0` elsewhere, where nothing is multiplied. `by` is
-    /// finite and not negative, unless `floor` is 0.
+    /// finite and not negative.
     ///
-    /// It is one operation because it is one instruction where a CPU can multiply under a mask.
+    /// It is one operation because it is one instruction where a CPU can multiply under a mask. It is made to be added: where
+    /// it is subtracted, a compiler may subtract under the mask instead, and multiply all.
     #[inline(always)]
     #[must_use]
     fn times(self, by: f32, floor: f32) -> Self {

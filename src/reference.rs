@@ -566,8 +566,8 @@ pub fn flush(x: f32) -> f32 {
     if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
 
-/// `x * c`, or `+0` if `x` or the product would be subnormal; a subnormal `c` counts as zero, and an infinite one as the
-/// largest number. A `c` below zero, which few rules have, multiplies whatever comes.
+/// `x * c`, where `x` counts as `+0` if it or the product would be subnormal, and so does `c` if it is; an infinite `c` counts
+/// as the largest number.
 #[must_use]
 pub fn scale(x: f32, c: f64) -> f32 {
     times(x, flush(c as f32))
@@ -575,7 +575,8 @@ pub fn scale(x: f32, c: f64) -> f32 {
 
 fn times(x: f32, c: f32) -> f32 {
     let c = c.clamp(f32::MIN, f32::MAX);
-    if c >= 0.0 && x.abs() < smallest(c) { 0.0 } else { x * c }
+    let x = if x.abs() < smallest(c) { 0.0 } else { x };
+    x * c
 }
 
 /// `x * x`, or `+0` if that would be subnormal.
@@ -587,7 +588,7 @@ pub fn square(x: f32) -> f32 {
 
 /// The smallest normal magnitude whose product with `c` is normal.
 fn smallest(c: f32) -> f32 {
-    let smallest = f32::MIN_POSITIVE / c;
+    let smallest = f32::MIN_POSITIVE / c.abs();
     if smallest < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { smallest }
 }
 
@@ -595,7 +596,7 @@ fn smallest(c: f32) -> f32 {
 /// clamped or negated, on its way to a parameter without bounds, enters a rule as it is, subnormal or not.
 #[must_use]
 pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
-    let g = times(g, by.abs() as f32) * by.signum() as f32;
+    let g = times(g, by as f32);
     match clip_value.map(|clip| flush(clip as f32)) {
         Some(clip) if g > clip => clip,
         Some(clip) if g < -clip => -clip,

@@ -7,13 +7,11 @@ use crate::Lane;
 /// after it. NaN stays NaN.
 ///
 /// One decorator for all, because each more type doubles the loops that are compiled: infinite bounds clamp nothing, no L1
-/// decay adds nothing, and a scale of 1 only makes a subnormal number or -0 a zero.
+/// decay adds nothing, and a scale of 1 only makes a subnormal number or -0 a zero. `maximize` is a scale of -1.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<F> {
-    /// What the gradient is multiplied by. Not negative.
+    /// What the gradient is multiplied by.
     pub scale: Factor,
-    /// 1, or -1 to negate the gradient.
-    pub sign: f32,
     /// The largest magnitude of a gradient that stays.
     pub clip: f32,
     /// L1 decay: what is added to the gradient of a parameter above zero, and subtracted below.
@@ -50,6 +48,6 @@ impl<F> Condition<F> {
         let zero = p.splat(0.0);
         let below = L::select(p.less(zero), p.splat(-self.l1_decay), zero);
         let decay = L::select(zero.less(p), p.splat(self.l1_decay), below);
-        (self.scale.times(g) * self.sign).clamp(-self.clip, self.clip) + decay
+        self.scale.times(g).clamp(-self.clip, self.clip) + decay
     }
 }

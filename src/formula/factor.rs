@@ -2,10 +2,10 @@
 
 use crate::Lane;
 
-/// A coefficient that takes and makes no subnormal number: where one would be, the product is `+0`.
+/// A coefficient that takes and makes no subnormal number: where one would be, it is zero.
 ///
-/// A subnormal operand or product costs some CPUs over a hundred cycles, so the operand is looked at
-/// *before* it is multiplied. A negative coefficient is not looked after in this way: subtract with a positive one.
+/// A subnormal operand or product costs some CPUs over a hundred cycles, so the operand is replaced by zero
+/// *before* it is multiplied.
 #[derive(Clone, Copy, Debug)]
 pub struct Factor {
     by: f32,
@@ -25,13 +25,13 @@ impl Factor {
     #[inline(always)]
     pub(crate) fn of_any_size(by: f64) -> Self {
         let by = Lane::clamp(by as f32, f32::MIN, f32::MAX);
-        Self { by, floor: if by < 0.0 { 0.0 } else { floor(by) } }
+        Self { by, floor: floor(by) }
     }
 
     /// `x * by`.
     #[inline(always)]
     pub fn times<L: Lane>(self, x: L) -> L {
-        x.times(self.by, self.floor)
+        x.zero_below(self.floor) * self.by
     }
 }
 
@@ -44,8 +44,8 @@ pub fn square<L: Lane>(x: L) -> L {
     x * x
 }
 
-/// The smallest normal magnitude whose product with `by`, which is not negative, is normal too.
+/// The smallest normal magnitude whose product with `by` is normal too.
 #[inline(always)]
 pub(super) fn floor(by: f32) -> f32 {
-    if by > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by }
+    if by.abs() > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by.abs() }
 }

@@ -189,10 +189,10 @@ impl Pipeline {
     #[inline]
     #[allow(clippy::float_cmp, reason = "exactly 1 changes nothing")]
     pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition<()>> {
-        let scale = self.scale * clip_factor;
+        let scale = self.scale * clip_factor * if shared.maximize { -1.0 } else { 1.0 };
         let clips = [self.clip_value, shared.clip_value];
         let bounds = [self.min_param, self.max_param];
-        if scale == 1.0 && !shared.maximize && shared.l1_decay == 0.0 && [clips, bounds] == [[None; 2]; 2] {
+        if scale == 1.0 && shared.l1_decay == 0.0 && [clips, bounds] == [[None; 2]; 2] {
             return None;
         }
         let [clip, other] = clips.map(|clip| clip.map_or(f32::INFINITY, |clip| clip as f32));
@@ -201,7 +201,6 @@ impl Pipeline {
         let clip = if other < clip { other } else { clip };
         Some(Condition {
             scale: Factor::of_any_size(scale),
-            sign: if shared.maximize { -1.0 } else { 1.0 },
             clip: crate::Lane::flush(clip),
             l1_decay: shared.l1_decay as f32,
             params: (low, high),

@@ -174,8 +174,8 @@ impl<W: WithFormula> WithFormula for Conditioned<'_, W> {
     fn formula<F: Formula<S>, const S: usize>(self, then: F) -> W::Output {
         match self.condition {
             None => self.with.formula(then),
-            Some(&Condition { scale, sign, clip, l1_decay, params, .. }) => {
-                self.with.formula(Condition { scale, sign, clip, l1_decay, params, then })
+            Some(&Condition { scale, clip, l1_decay, params, .. }) => {
+                self.with.formula(Condition { scale, clip, l1_decay, params, then })
             }
         }
     }

@@ -10,7 +10,7 @@ struct Apply(usize);
 
 type Scalar = fn(f32, f32) -> f32;
 
-const OPERATIONS: [(&str, Scalar); 22] = [
+const OPERATIONS: [(&str, Scalar); 21] = [
     ("a + b", |a, b| a + b),
     ("a - b", |a, b| a - b),
     ("a * b", |a, b| a * b),
@@ -46,7 +46,6 @@ const OPERATIONS: [(&str, Scalar); 22] = [
     ("at_least", |a, b| if a.abs() < 1e-30 { b } else { a }),
     ("at_least NaN", |a, _| a),
     ("times", |a, _| if a.abs() < 1e-30 { 0.0 } else { a * 0.3 }),
-    ("times a negative", |a, _| a * -0.3),
     ("zero_below", |a, _| if a.abs() < 1e-30 { 0.0 } else { a }),
     ("flush", |a, _| if a.is_subnormal() || a == 0.0 { 0.0 } else { a }),
 ];
@@ -73,7 +72,6 @@ impl Formula<0> for Apply {
             "at_least" => L::select(a.at_least(1e-30), a, b),
             "at_least NaN" => L::select(a.at_least(f32::NAN), a, b),
             "times" => a.times(0.3, 1e-30),
-            "times a negative" => a.times(-0.3, 0.0),
             "zero_below" => a.zero_below(1e-30),
             "flush" => a.flush(),
             other => panic!("no operation {other}"),
