@@ -15,7 +15,7 @@ use core::ops::{Deref, DerefMut, Range};
 /// 512 on. AVX2, with half as long stores, loses a quarter at worst. In DRAM one thread loses a fifth, and two threads, which
 /// it bounds, nothing that stands out from its noise, with small pages and with huge ones.)
 ///
-/// An optimizer puts its state far from `Vec`s as large ones begin, and when it first steps over one slice, far from where
+/// An optimizer puts its state far from `Vec`s as large ones begin, and if its first call has one slice, far from where
 /// that and its gradients really are. So `Vec`s that stay where they are do well; buffers also begin on cache lines, and are
 /// where the next ones are as well.
 ///
@@ -48,7 +48,8 @@ impl Buffer {
         Self::together([len]).map(|[buffer]| buffer)
     }
 
-    /// Buffers of zeros for one call, such as `[params, grads]`, apart from each other.
+    /// Buffers of zeros for one call, such as `[params, grads]`, apart from each other. Those of less than half a page, 512
+    /// numbers, only begin on cache lines.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is no room for them.
@@ -56,8 +57,9 @@ impl Buffer {
         let mut buffers = [const { Self { memory: Vec::new(), numbers: 0..0 } }; N];
         let mut taken = [0; N];
         for (k, len) in lens.into_iter().enumerate() {
-            taken[k] = apart(&taken[..k]);
-            buffers[k] = Self::at(taken[k], len).ok_or(Error::Memory { slots: 1, len })?;
+            let offset = apart(&taken[..k]);
+            buffers[k] = Self::at(offset, len).ok_or(Error::Memory { slots: 1, len })?;
+            taken[k] = buffers[k].offset();
         }
         Ok(buffers)
     }

@@ -23,8 +23,9 @@ pub enum Parallelism {
     /// On the calling thread.
     Serial,
     /// Over the current rayon pool: the one the caller is in, or else the global one and the caller. Up to `grain` elements
-    /// stay with the caller, and no other thread is woken; more are cut into equal parts, one for each thread, but none
-    /// much shorter than half of `grain`.
+    /// stay with the caller, and no other thread is woken; more are cut into as many equal parts as the pool has threads,
+    /// but no shorter ones than about half of `grain`. Sums are cut otherwise, along their fixed tree, and reading the
+    /// gradients alone is shared beyond eight times as many.
     ///
     /// A thread that is awake helps within a microsecond; a pool that sleeps, as after a millisecond without work, takes
     /// tens of them, of which a caller inside of the pool does not wait for any.

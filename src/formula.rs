@@ -31,8 +31,8 @@ pub trait Formula<const S: usize>: Copy + Send + Sync {
     /// Whether the formula depends on sums over its layer, which take a pass of their own.
     const LAYERWISE: bool = false;
 
-    /// The slots in which the formula never leaves a subnormal number, whatever it is given: those need no look before
-    /// they are stored. An [`AverageSquare`] is such a number.
+    /// The slots in which the formula never leaves a subnormal number, whatever the gradient: those need no look before
+    /// they are stored. An [`AverageSquare`] is such a number, as it is never negative.
     const NORMAL: [bool; S] = [false; S];
 
     /// Takes the parameter, its gradient and its state; returns the new parameter and the new state.

@@ -108,7 +108,9 @@ pub trait Lane:
     /// finite and not negative.
     ///
     /// It is one operation because it is one instruction where a CPU can multiply under a mask. It is made to be added: where
-    /// it is subtracted, a compiler may subtract under the mask instead, and multiply all.
+    /// it is subtracted, a compiler may subtract under the mask instead, and multiply all. Formulas take a
+    /// [`Factor`](crate::formula::Factor), which is safe with any coefficient.
+    #[doc(hidden)]
     #[inline(always)]
     #[must_use]
     fn times(self, by: f32, floor: f32) -> Self {

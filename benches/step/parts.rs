@@ -1,7 +1,6 @@
 //! Equal parts for all threads, as an OpenMP loop has them: what loops that are not the crate's are run over.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 /// Calls `each` for one part, or for one on each thread of the pool, of which the caller is one.
 pub(crate) fn in_parts<const S: usize>(
@@ -35,8 +34,10 @@ pub(crate) fn in_parts<const S: usize>(
         }
         each(params, grads, own);
         // OpenMP's threads spin as well; to sleep takes longer than to wait.
-        let start = Instant::now();
-        while done.load(Ordering::Acquire) < others && start.elapsed() < Duration::from_micros(20) {
+        for _ in 0..1000 {
+            if done.load(Ordering::Acquire) == others {
+                break;
+            }
             std::hint::spin_loop();
         }
     });

@@ -32,7 +32,7 @@ impl<S: Simd> Lane for f32x16<S> {
     fn at_least(self, bound: f32) -> Self::Mask {
         // As integers, because the compiler sees through an integer comparison and folds it into what follows.
         // Magnitudes are in the same order as their bits, NaN above all.
-        let bound = if bound.is_nan() { 0.0 } else { bound };
+        let bound = if bound > 0.0 { bound } else { 0.0 };
         let magnitude: i32x16<S> = SimdBase::abs(self).bitcast();
         magnitude.simd_gt(bound.to_bits().cast_signed() - 1)
     }

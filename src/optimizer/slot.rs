@@ -39,9 +39,12 @@ impl Taken {
         self
     }
 
+    /// A switch may have more slots for a moment than there is room for; then the last ones do not count.
     fn push(&mut self, offset: usize) {
-        self.offsets[self.len] = offset;
-        self.len += 1;
+        if let Some(free) = self.offsets.get_mut(self.len) {
+            *free = offset;
+            self.len += 1;
+        }
     }
 
     fn apart(&self) -> usize {

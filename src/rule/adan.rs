@@ -43,7 +43,7 @@ hyperparameters! {
     pub struct Adan {
         /// How much of themselves the averages of the gradient, of its change and of the square keep, each in `[0, 1)`.
         pub betas: (f64, f64, f64) = (0.98, 0.92, 0.99),
-        /// Added to the root. In the mean square a gradient counts as at least about 3e-18, so that this may be 0.
+        /// Added to the root. What enters the mean square counts as at least about 1e-18, so that this may be 0.
         pub eps: f64 = 1e-8,
         /// Whether decoupled decay is that of AdamW instead of the proximal.
         pub no_prox: bool = false,

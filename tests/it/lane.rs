@@ -10,7 +10,7 @@ struct Apply(usize);
 
 type Scalar = fn(f32, f32) -> f32;
 
-const OPERATIONS: [(&str, Scalar); 21] = [
+const OPERATIONS: [(&str, Scalar); 24] = [
     ("a + b", |a, b| a + b),
     ("a - b", |a, b| a - b),
     ("a * b", |a, b| a * b),
@@ -45,6 +45,9 @@ const OPERATIONS: [(&str, Scalar); 21] = [
     ("is_nan", |a, b| if a.is_nan() { b } else { a }),
     ("at_least", |a, b| if a.abs() < 1e-30 { b } else { a }),
     ("at_least NaN", |a, _| a),
+    ("at_least -0", |a, _| a),
+    ("no_less_than", |a, _| if a < 0.3 { 0.3 } else { a }),
+    ("no_less_than 0", |a, _| if a < 0.0 { 0.0 } else { a }),
     ("times", |a, _| if a.abs() < 1e-30 { 0.0 } else { a * 0.3 }),
     ("zero_below", |a, _| if a.abs() < 1e-30 { 0.0 } else { a }),
     ("flush", |a, _| if a.is_subnormal() || a == 0.0 { 0.0 } else { a }),
@@ -70,6 +73,9 @@ impl Formula<0> for Apply {
             "less" => L::select(a.less(b), a, a.splat(0.3)),
             "is_nan" => L::select(a.is_nan(), b, a),
             "at_least" => L::select(a.at_least(1e-30), a, b),
+            "at_least -0" => L::select(a.at_least(-0.0), a, b),
+            "no_less_than" => a.no_less_than(0.3),
+            "no_less_than 0" => a.no_less_than(0.0),
             "at_least NaN" => L::select(a.at_least(f32::NAN), a, b),
             "times" => a.times(0.3, 1e-30),
             "zero_below" => a.zero_below(1e-30),

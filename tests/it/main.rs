@@ -25,6 +25,7 @@ mod pipeline;
 mod random;
 mod saved;
 mod schedule;
+mod slots;
 mod subnormal;
 mod sums;
 mod watchers;
