@@ -23,13 +23,11 @@ pub(super) fn share(
 mod pool {
     use crate::engine::tree::{Part, Room};
     use core::sync::atomic::{AtomicBool, Ordering};
-    use core::time::Duration;
-    use std::time::Instant;
 
-    /// How long a caller that is done looks whether the others are, before it goes to sleep: to be woken takes as long, which
-    /// is longer than many a part. It does not yield, so that the system moves a thread that it has put on the caller's core
-    /// to another; two that make way for each other may share one for long.
-    const PATIENCE: Duration = Duration::from_micros(20);
+    /// How often a caller that is done looks whether the others are, before it goes to sleep: for some 30 microseconds. To be
+    /// woken takes about as long, which is longer than many a part. It does not yield in between, so that the system moves a
+    /// thread that it has put on the caller's core to another; two that make way for each other may share one for long.
+    const LOOKS: usize = 1000;
 
     /// On threads of the pool, of which the caller is one.
     pub(super) fn join(
@@ -60,8 +58,10 @@ mod pool {
                 done.store(true, Ordering::Release);
             });
             visit(own);
-            let start = Instant::now();
-            while !done.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
+            for _ in 0..LOOKS {
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
                 core::hint::spin_loop();
             }
         });
