@@ -13,39 +13,31 @@ mod data;
 #[path = "step/parts.rs"]
 mod parts;
 
-use data::{Data, Layout, Placed};
+use data::{Data, Placed};
 use lanestep::{AdamW, Buffer, Optimizer, Parallelism};
 use std::hint::black_box;
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
-/// Something that is timed, and how often in a row for one time.
-struct Draw {
-    run: Box<dyn FnMut()>,
-    repeat: usize,
-}
+/// What is timed.
+type Draw = Box<dyn FnMut()>;
 
 fn step(
     n: usize,
-    mut params: impl DerefMut,
-    grads: impl Deref,
+    mut params: impl DerefMut<Target = [f32]> + 'static,
+    grads: impl Deref<Target = [f32]> + 'static,
     parallelism: Parallelism,
-) -> Box<dyn FnMut()> {
+) -> Draw {
     let mut optimizer = Optimizer::new(AdamW::default(), n).expect("memory").with_parallelism(parallelism);
     Box::new(move || optimizer.step(&mut params, &grads).expect("right lengths"))
 }
-
-/// A slice that owns its memory.
-trait Deref: std::ops::Deref<Target = [f32]> + 'static {}
-trait DerefMut: Deref + std::ops::DerefMut {}
-impl<T: std::ops::Deref<Target = [f32]> + 'static> Deref for T {}
-impl<T: Deref + std::ops::DerefMut> DerefMut for T {}
 
 fn anywhere(rng: &mut fastrand::Rng) -> Option<usize> {
     Some(rng.usize(..256) * 16)
 }
 
-fn draw(kind: &str, n: usize, parallelism: Parallelism, rng: &mut fastrand::Rng) -> Box<dyn FnMut()> {
-    let Data { params, grads, .. } = Data::new(n, 0, Layout::Vecs);
+fn draw(kind: &str, n: usize, parallelism: Parallelism, rng: &mut fastrand::Rng) -> Draw {
+    let Data { params, grads, .. } = Data::new(n, 0);
     // So that what comes next from the allocator is elsewhere than the last time.
     black_box(vec![0_u8; rng.usize(..8192)]).leak();
     match kind {
@@ -86,15 +78,14 @@ fn main() {
             for kind in ["vecs", "buffers", "anywhere", "streams anywhere"] {
                 let rng = &mut fastrand::Rng::with_seed(n as u64);
                 let repeat = if brief { 1 } else { (1 << 18) / n + 1 };
-                let mut draws: Vec<Draw> =
-                    (0..draws).map(|_| Draw { run: draw(kind, n, parallelism, rng), repeat }).collect();
+                let mut draws: Vec<Draw> = (0..draws).map(|_| draw(kind, n, parallelism, rng)).collect();
                 let mut times = vec![vec![]; draws.len()];
                 for _ in 0..rounds {
-                    for (Draw { run, repeat }, times) in draws.iter_mut().zip(&mut times) {
+                    for (run, times) in draws.iter_mut().zip(&mut times) {
                         run();
                         let start = Instant::now();
-                        (0..*repeat).for_each(|_| run());
-                        times.push(start.elapsed().as_secs_f64() * 1e9 / (*repeat * n) as f64);
+                        (0..repeat).for_each(|_| run());
+                        times.push(start.elapsed().as_secs_f64() * 1e9 / (repeat * n) as f64);
                     }
                 }
                 let mut medians: Vec<f64> = times

@@ -2,13 +2,13 @@
 //!
 //! `cargo bench --bench step -- --quick` runs all in about fifteen minutes; a filter such as `'/2\^24'`, `'AdamW/'` or
 //! `subnormal` less. A result is checked against `lanestep::reference` once before it is timed. Data is warm where it fits:
-//! 2^10 parameters are in L1 and 2^14 in L2, 10^5 and 10^6 may be in L3, 2^24 are not in any cache; all but the second and
+//! 2^10 parameters are in L1 and 2^14 in L2, 10^5 may be in L3, 10^6 and 2^24 are in no cache in turns; all but the second and
 //! the last are for AdamW alone. Throughput counts every byte once for each time it is read or written: 28 for a parameter of
 //! Adam. A rule of two passes has a ceiling of two.
 //!
 //! The rows `in-turns` are what is claimed: parameters and gradients are plain `Vec`s, and the ceiling is the best of four
 //! layouts of the same streams. The rows `beside-c` have AdamW in turns with the loop that a C compiler makes for this CPU,
-//! on `Vec`s too. `layout` is a bench of its own.
+//! on `Vec`s too. The rows `yardstick` are about arithmetic: all that they compare lies apart. `layout` is a bench of its own.
 
 #[path = "step/c.rs"]
 mod c;
@@ -25,7 +25,7 @@ mod turns;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use data::{Data, Layout};
+use data::{Data, Layout, Placed};
 use lanestep::{AdamW, AnyRule, Formula, Level, Optimizer, Parallelism, Rule, Sgd, WithFormula};
 use parts::in_parts;
 use std::cell::{LazyCell, RefCell};
@@ -60,8 +60,8 @@ struct Foreign {
 }
 
 impl Foreign {
-    fn new(n: usize, expected: &[u32], step: tight::Step, parallel: bool) -> Self {
-        let mut foreign = Self { t: 0, data: Data::new(n, 2, Layout::Vecs), step, parallel };
+    fn new(data: Data, expected: &[u32], step: tight::Step, parallel: bool) -> Self {
+        let mut foreign = Self { t: 0, data, step, parallel };
         foreign.step();
         foreign.step();
         assert!(bits(&foreign.data.params) == expected, "other bits than the reference");
@@ -81,15 +81,15 @@ fn bits(numbers: &[f32]) -> Vec<u32> {
 /// An optimizer and its data, after two steps that are checked against the reference.
 struct Ready {
     optimizer: Optimizer<AnyRule>,
-    params: Vec<f32>,
-    grads: Vec<f32>,
+    params: Placed,
+    grads: Placed,
 }
 
 impl Ready {
-    fn new(rule: AnyRule, data: &Data, expected: &[u32], level: Level, parallelism: Parallelism) -> Self {
+    fn new(rule: AnyRule, data: Data, expected: &[u32], level: Level, parallelism: Parallelism) -> Self {
         let optimizer = Optimizer::new(rule, data.params.len()).expect("a valid rule");
         let optimizer = optimizer.with_level(level).with_parallelism(parallelism);
-        let mut ready = Self { optimizer, params: data.params.to_vec(), grads: data.grads.to_vec() };
+        let mut ready = Self { optimizer, params: data.params, grads: data.grads };
         ready.step();
         ready.step();
         assert!(bits(&ready.params) == expected, "{rule:?} {level}: other bits than the reference");
@@ -99,6 +99,11 @@ impl Ready {
     fn step(&mut self) {
         self.optimizer.step(&mut self.params, &self.grads).expect("right lengths");
     }
+}
+
+/// Whether all is only to be run once, as a test.
+fn brief() -> bool {
+    std::env::args().any(|arg| arg == "--test")
 }
 
 /// The parameters after two steps by the reference.
@@ -178,21 +183,24 @@ fn rules(c: &mut Criterion) {
             let slots = rule.slots().len();
             let passes = |parallel| ceiling::Passes { first, parallel };
             let mut group = group(c, &format!("{name}/{size}"), n, passes(false).streams(slots));
-            let data = LazyCell::new(|| Data::new(n, slots, Layout::StateApart));
+            let data = LazyCell::new(|| Data::new(n, slots));
             let expected = LazyCell::new(|| expect(rule, &data));
             for (mode, parallelism) in parallelisms() {
                 let passes = passes(mode != "serial");
                 for layout in Layout::ALL {
                     let name = format!("ceiling-{}/{mode}", layout.name());
-                    bench(&mut group, &name, || Data::new(n, slots, layout), |data| passes.run(data));
+                    bench(&mut group, &name, || data.laid_out(layout), |data| passes.run(data));
                 }
+                let ready =
+                    |level| Ready::new(rule, data.laid_out(Layout::Vecs), &expected, level, parallelism);
                 for level in Level::available() {
-                    let new = || Ready::new(rule, &data, &expected, level, parallelism);
-                    bench(&mut group, &format!("{level}/{mode}"), new, Ready::step);
+                    bench(&mut group, &format!("{level}/{mode}"), || ready(level), Ready::step);
                 }
+                // Where memory is not the matter, more sets would only push each other out of the cache.
+                let sets = if n > 1 << 20 && !brief() { 3 } else { 1 };
                 let claimed = LazyCell::new(|| {
-                    let ready = || Ready::new(rule, &data, &expected, Level::best(), parallelism);
-                    RefCell::new(Claimed::new(ready, |layout| Data::new(n, slots, layout), 3))
+                    let new = || ready(Level::best());
+                    RefCell::new(Claimed::new(new, |layout| data.laid_out(layout), sets))
                 });
                 let mut ceilings: [_; Layout::ALL.len()] = std::array::from_fn(|k| {
                     move |all: &mut Claimed| passes.run(&mut all.ceilings[all.turn][k])
@@ -211,14 +219,15 @@ fn yardstick(criterion: &mut Criterion) {
     let rule = AnyRule::from(AdamW::default());
     for (name, n) in [("2^14", 1 << 14), ("64", 64)] {
         let mut group = group(criterion, &format!("yardstick/{name}"), n, 7);
-        let data = Data::new(n, 2, Layout::StateApart);
+        let data = Data::new(n, 2);
         let expected = expect(rule, &data);
+        let apart = || data.laid_out(Layout::Apart);
         for level in Level::available() {
-            let new = || Ready::new(rule, &data, &expected, level, Parallelism::default());
+            let new = || Ready::new(rule, apart(), &expected, level, Parallelism::Serial);
             bench(&mut group, &format!("lanestep/{level}"), new, Ready::step);
         }
         for (name, step) in tight::loops().into_iter().chain(c::adamw().map(|step| ("c", step))) {
-            bench(&mut group, name, || Foreign::new(n, &expected, step, false), Foreign::step);
+            bench(&mut group, name, || Foreign::new(apart(), &expected, step, false), Foreign::step);
         }
     }
     let Some(in_c) = c::adamw() else { return println!("no rows beside C: there is no compiler") };
@@ -226,10 +235,11 @@ fn yardstick(criterion: &mut Criterion) {
         let mut group = group(criterion, &format!("beside-c/{name}"), n, 7);
         for (mode, parallelism) in parallelisms() {
             let ready = LazyCell::new(|| {
-                let data = Data::new(n, 2, Layout::StateApart);
+                let data = Data::new(n, 2);
                 let expected = expect(rule, &data);
-                let foreign = Foreign::new(n, &expected, in_c, mode != "serial");
-                RefCell::new((Ready::new(rule, &data, &expected, Level::best(), parallelism), foreign))
+                let vecs = || data.laid_out(Layout::Vecs);
+                let foreign = Foreign::new(vecs(), &expected, in_c, mode != "serial");
+                RefCell::new((Ready::new(rule, vecs(), &expected, Level::best(), parallelism), foreign))
             });
             let others: &mut [Other<'_, (Ready, Foreign)>] = &mut [("c", &mut |both| both.1.step())];
             in_turns(&mut group, mode, &ready, others, &mut |both| both.0.step());
@@ -246,11 +256,12 @@ fn subnormal(c: &mut Criterion) {
     for (name, rule) in all() {
         let slots = rule.slots().len();
         let mut group = group(c, &format!("subnormal/{name}"), N, 3 + 2 * slots);
-        let data = Data::new(N, slots, Layout::StateApart);
+        let data = Data::new(N, slots);
+        let apart = || data.laid_out(Layout::Apart);
         for (kind, gradient) in kinds.clone() {
             let new = || {
                 let expected = expect(rule, &data);
-                let mut ready = Ready::new(rule, &data, &expected, Level::best(), Parallelism::Serial);
+                let mut ready = Ready::new(rule, apart(), &expected, Level::best(), Parallelism::Serial);
                 gradient.inspect(|&gradient| ready.grads.fill(gradient));
                 (0..STEPS).for_each(|_| ready.step());
                 ready
@@ -262,7 +273,7 @@ fn subnormal(c: &mut Criterion) {
         }
         for (kind, gradient) in kinds.clone() {
             let new = || {
-                let mut data = Data::new(N, slots, Layout::StateApart);
+                let mut data = apart();
                 data.adam(1, false, tight::plain);
                 gradient.inspect(|&gradient| data.grads.fill(gradient));
                 (2..STEPS).for_each(|t| data.adam(t, false, tight::plain));

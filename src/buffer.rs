@@ -15,9 +15,9 @@ use core::ops::{Deref, DerefMut, Range};
 /// 512 on. AVX2, with half as long stores, loses a quarter at worst. In DRAM one thread loses a fifth, and two threads, which
 /// it bounds, nothing that stands out from its noise, with small pages and with huge ones.)
 ///
-/// An optimizer puts its state far from `Vec`s as large ones begin, and if its first call has one slice, far from where
-/// that and its gradients really are. So `Vec`s that stay where they are do well; buffers also begin on cache lines, and are
-/// where the next ones are as well.
+/// An optimizer puts its state far from where large `Vec`s begin, and if its first call has one slice, far from where that
+/// and its gradients really begin. So `Vec`s that stay where they are do well. Buffers are apart from each other too, and
+/// begin on cache lines.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -57,7 +57,7 @@ impl Buffer {
         let mut buffers = [const { Self { memory: Vec::new(), numbers: 0..0 } }; N];
         let mut taken = [0; N];
         for (k, len) in lens.into_iter().enumerate() {
-            let offset = apart(&taken[..k]);
+            let offset = apart(taken[..k].iter().copied());
             buffers[k] = Self::at(offset, len).ok_or(Error::Memory { slots: 1, len })?;
             taken[k] = buffers[k].offset();
         }
@@ -79,24 +79,29 @@ impl Buffer {
         let len = self.numbers.len();
         let gap = 4 * (self.memory.len() - len);
         if gap > 0 {
-            let start = (offset + gap - self.memory.as_ptr().addr() % gap) % gap / 4;
+            let start = (offset + gap - offset_of(&self.memory) % gap) % gap / 4;
             self.numbers = start..start + len;
         }
     }
 
     /// Where in its page it begins.
     pub(crate) fn offset(&self) -> usize {
-        self.as_ptr().addr() % PAGE
+        offset_of(self)
     }
 }
 
+/// Where in its page a slice begins.
+pub(crate) fn offset_of(numbers: &[f32]) -> usize {
+    numbers.as_ptr().addr() % PAGE
+}
+
 /// The offset of a page that is farthest from those that are taken, in whole cache lines.
-pub(crate) fn apart(taken: &[usize]) -> usize {
+pub(crate) fn apart(taken: impl Iterator<Item = usize> + Clone) -> usize {
     let distance = |from: usize, to: usize| {
         let ahead = from.abs_diff(to) % PAGE;
         ahead.min(PAGE - ahead)
     };
-    let nearest = |offset: usize| taken.iter().map(|&other| distance(offset, other)).min();
+    let nearest = |offset: usize| taken.clone().map(|other| distance(offset, other)).min();
     (0..PAGE).step_by(LINE).rev().max_by_key(|&offset| nearest(offset)).unwrap_or_default()
 }
 
@@ -158,7 +163,7 @@ mod tests {
     fn offsets_are_as_far_apart_as_a_page_allows() {
         let mut taken = vec![OF_VECS];
         for k in 1..=16_usize {
-            let next = apart(&taken);
+            let next = apart(taken.iter().copied());
             assert_eq!(next % LINE, 0);
             for other in &taken {
                 let ahead = next.abs_diff(*other);

@@ -27,8 +27,8 @@ pub enum Parallelism {
     /// but no shorter ones than about half of `grain`. Sums are cut otherwise, along their fixed tree, and reading the
     /// gradients alone is shared beyond eight times as many.
     ///
-    /// A thread that is awake helps within a microsecond; a pool that sleeps, as after a millisecond without work, takes
-    /// tens of them, of which a caller inside of the pool does not wait for any.
+    /// A thread that is awake helps within a microsecond. After a millisecond without work the pool sleeps, and takes tens of
+    /// microseconds to wake: a caller outside of the pool waits for it, one inside does the work itself meanwhile.
     #[cfg(feature = "rayon")]
     Rayon {
         /// The longest call, in elements, that is not shared. At least a cache line of 16.

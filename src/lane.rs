@@ -108,8 +108,8 @@ pub trait Lane:
     /// finite and not negative.
     ///
     /// It is one operation because it is one instruction where a CPU can multiply under a mask. It is made to be added: where
-    /// it is subtracted, a compiler may subtract under the mask instead, and multiply all. Formulas take a
-    /// [`Factor`](crate::formula::Factor), which is safe with any coefficient.
+    /// it is subtracted, a compiler may subtract under the mask instead, and multiply all. So it is for the averages
+    /// alone; what formulas multiply by is looked after elsewhere.
     #[doc(hidden)]
     #[inline(always)]
     #[must_use]

@@ -15,10 +15,10 @@ pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 use crate::buffer::OF_VECS;
 use crate::engine::{Level, Parallelism, SLOTS};
 use crate::{Error, Rule};
-use core::fmt;
+use core::{fmt, iter};
 use ema::Ema;
 use group::Member;
-use slot::{Slot, Taken};
+use slot::Slot;
 
 /// A rule with its state and step count, for parameters of one length.
 ///
@@ -89,8 +89,8 @@ impl<R: Rule> Optimizer<R> {
             for name in member.names {
                 if state.iter().all(|slot| slot.name != *name) {
                     let memory = Error::Memory { slots: member.names.len(), len };
-                    let taken = Taken::by_callers([OF_VECS; 2]).with(&state);
-                    state.push(Slot::new(name, len, &taken).ok_or(memory)?);
+                    let taken = iter::once(OF_VECS).chain(state.iter().map(Slot::offset));
+                    state.push(Slot::new(name, len, taken).ok_or(memory)?);
                 }
             }
             if state.len() > SLOTS {

@@ -10,10 +10,12 @@ type AdamW =
     unsafe extern "C" fn(usize, *mut f32, *const f32, *mut f32, *mut f32, f32, f32, f32, f32, f32, f32);
 
 /// `None` where there is no compiler or it knows no libraries that are loaded at run time.
-static LIBRARY: LazyLock<Option<Library>> = LazyLock::new(|| {
-    let library = compile()?;
-    // SAFETY: it has no initialization.
-    unsafe { Library::new(library) }.ok()
+static ADAMW: LazyLock<Option<AdamW>> = LazyLock::new(|| {
+    // SAFETY: it has no initialization, the type is that of the source, and it stays loaded.
+    unsafe {
+        let library: &Library = Box::leak(Box::new(Library::new(compile()?).ok()?));
+        library.get::<AdamW>(b"adamw").ok().map(|adamw| *adamw)
+    }
 });
 
 fn compile() -> Option<PathBuf> {
@@ -33,17 +35,16 @@ fn compile() -> Option<PathBuf> {
 
 /// A step by the loop in C, if it can be had.
 pub(crate) fn adamw() -> Option<Step> {
-    LIBRARY.is_some().then_some(step)
+    ADAMW.is_some().then_some(step)
 }
 
 fn step(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     let Coefficients { keep, rest1, beta2, rest2, lr, eps } = coefficients(t);
     let n = p.len();
     assert_eq!([g.len(), m.len(), v.len()], [n; 3]);
-    let library = LIBRARY.as_ref().expect("asked for before");
-    // SAFETY: the type is that of the source, and all slices have `n` elements.
+    let adamw = ADAMW.expect("asked for before");
+    // SAFETY: all slices have `n` elements.
     unsafe {
-        let adamw = library.get::<AdamW>(b"adamw").expect("its only function");
         adamw(
             n,
             p.as_mut_ptr(),

@@ -39,7 +39,7 @@ impl DerefMut for Placed {
 pub(crate) enum Layout {
     /// All where the allocator puts them.
     Vecs,
-    /// Parameters and gradients so, and state apart from them as the crate's own.
+    /// Parameters and gradients so, and state apart from them and from itself.
     StateApart,
     /// All apart from each other.
     Apart,
@@ -59,6 +59,16 @@ impl Layout {
             Self::Pages => "pages",
         }
     }
+
+    /// Where in its page the `k`th array begins: parameters, gradients, then state.
+    fn offset(self, k: usize) -> Option<usize> {
+        match self {
+            Self::Vecs => None,
+            Self::StateApart if k < 2 => None,
+            Self::StateApart | Self::Apart => Some(512 * k % 4096),
+            Self::Pages => Some(0),
+        }
+    }
 }
 
 pub(crate) struct Data {
@@ -69,19 +79,23 @@ pub(crate) struct Data {
 
 impl Data {
     /// Parameters and gradients of a few sizes and both signs, no two neighbours alike; state of zeros.
-    pub(crate) fn new(n: usize, slots: usize, layout: Layout) -> Self {
+    pub(crate) fn new(n: usize, slots: usize) -> Self {
         let rng = &mut fastrand::Rng::with_seed(n as u64);
         let params: Vec<f32> = (0..n).map(|_| rng.f32() - 0.5).collect();
         let sizes = [1.0, 1e-1, 1e-2, 1e-4];
         let grads: Vec<f32> = (0..n).map(|_| (rng.f32() - 0.5) * sizes[rng.usize(..4)]).collect();
-        let at = |k: usize| match layout {
-            Layout::Vecs => None,
-            Layout::StateApart if k < 2 => None,
-            Layout::StateApart | Layout::Apart => Some(512 * k % 4096),
-            Layout::Pages => Some(0),
-        };
         let zeros = vec![0.0; n];
-        let state = (0..slots).map(|k| Placed::new(&zeros, at(2 + k))).collect();
-        Self { params: Placed::new(&params, at(0)), grads: Placed::new(&grads, at(1)), state }
+        let [params, grads] = [params, grads].map(|numbers| Placed::new(&numbers, None));
+        Self { params, grads, state: (0..slots).map(|_| Placed::new(&zeros, None)).collect() }
+    }
+
+    /// The same numbers elsewhere.
+    pub(crate) fn laid_out(&self, layout: Layout) -> Self {
+        let state = (2..).zip(&self.state).map(|(k, slot)| Placed::new(slot, layout.offset(k)));
+        Self {
+            params: Placed::new(&self.params, layout.offset(0)),
+            grads: Placed::new(&self.grads, layout.offset(1)),
+            state: state.collect(),
+        }
     }
 }

@@ -9,6 +9,13 @@ pub(crate) type Step = fn(u64, &mut [f32], &[f32], &mut [f32], &mut [f32]);
 pub(crate) fn loops() -> Vec<(&'static str, Step)> {
     let mut loops: Vec<(&'static str, Step)> = vec![("plain-loop", plain)];
     #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        loops.push(("intrinsics-avx2", |t, p, g, m, v| {
+            // SAFETY: the feature has just been detected.
+            unsafe { avx2(t, p, g, m, v) }
+        }));
+    }
+    #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
         loops.push(("intrinsics", |t, p, g, m, v| {
             // SAFETY: the features have just been detected.
@@ -110,6 +117,33 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
             _mm512_storeu_ps(p_at, p);
             _mm512_storeu_ps(m_at, m);
             _mm512_storeu_ps(v_at, v);
+        }
+    }
+}
+
+/// In AVX2 intrinsics, without care for subnormal numbers.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    use std::arch::x86_64::*;
+    let c = coefficients(t);
+    let [keep, rest1, beta2, rest2, lr, eps] =
+        [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.eps].map(|x| _mm256_set1_ps(x));
+    let n = p.len();
+    assert!(n.is_multiple_of(8) && [g.len(), m.len(), v.len()] == [n; 3]);
+    for i in (0..n).step_by(8) {
+        // SAFETY: `i + 8 <= n`, the length of all four slices.
+        unsafe {
+            let [p_at, m_at, v_at] = [p.as_mut_ptr().add(i), m.as_mut_ptr().add(i), v.as_mut_ptr().add(i)];
+            let (p, g) = (_mm256_loadu_ps(p_at), _mm256_loadu_ps(g.as_ptr().add(i)));
+            let (m, v) = (_mm256_loadu_ps(m_at), _mm256_loadu_ps(v_at));
+            let m = _mm256_add_ps(m, _mm256_mul_ps(_mm256_sub_ps(g, m), rest1));
+            let v = _mm256_add_ps(_mm256_mul_ps(v, beta2), _mm256_mul_ps(_mm256_mul_ps(g, rest2), g));
+            let root = _mm256_add_ps(_mm256_sqrt_ps(v), eps);
+            let p = _mm256_sub_ps(_mm256_mul_ps(p, keep), _mm256_div_ps(_mm256_mul_ps(m, lr), root));
+            _mm256_storeu_ps(p_at, p);
+            _mm256_storeu_ps(m_at, m);
+            _mm256_storeu_ps(v_at, v);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Many slices in one call.
 
+use crate::buffer::offset_of;
 use core::mem::take;
 
 /// Parameters with their gradients, as they are handed to a step.
@@ -48,7 +49,7 @@ impl<'a> Tensor<'a> {
 
     /// Where in their pages parameters and gradients begin.
     pub(crate) fn offsets(&self) -> [usize; 2] {
-        [self.params.as_ptr(), self.grads().as_ptr()].map(|begin| begin.addr() % 4096)
+        [offset_of(self.params), offset_of(self.grads())]
     }
 
     /// Gradients that are only to be measured have no parameters.

@@ -16,8 +16,8 @@ pub(super) struct Streams<'a, const S: usize> {
 
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
 #[inline(always)]
-pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, mut streams: Streams<'_, S>) {
-    level.pass(Walk { formula, streams: &mut streams });
+pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, streams: Streams<'_, S>) {
+    level.pass(Walk { formula, streams });
 }
 
 /// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, both from lane 0 on, and
@@ -26,19 +26,18 @@ pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, mut
 pub(super) fn survey<F: Formula<S>, const S: usize>(
     level: Level,
     formula: &F,
-    mut streams: Streams<'_, S>,
+    streams: Streams<'_, S>,
     sums: &mut [Sums; 2],
 ) {
-    level.pass(Survey { formula, streams: &mut streams, sums });
+    level.pass(Survey { formula, streams, sums });
 }
 
-/// By reference, as a step of few elements feels what is moved about.
-struct Walk<'a, 'b, F, const S: usize> {
+struct Walk<'a, F, const S: usize> {
     formula: &'a F,
-    streams: &'a mut Streams<'b, S>,
+    streams: Streams<'a, S>,
 }
 
-impl<F: Formula<S>, const S: usize> Pass for Walk<'_, '_, F, S> {
+impl<F: Formula<S>, const S: usize> Pass for Walk<'_, F, S> {
     #[inline(always)]
     fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
@@ -47,13 +46,13 @@ impl<F: Formula<S>, const S: usize> Pass for Walk<'_, '_, F, S> {
     }
 }
 
-struct Survey<'a, 'b, F, const S: usize> {
+struct Survey<'a, F, const S: usize> {
     formula: &'a F,
-    streams: &'a mut Streams<'b, S>,
+    streams: Streams<'a, S>,
     sums: &'a mut [Sums; 2],
 }
 
-impl<F: Formula<S>, const S: usize> Pass for Survey<'_, '_, F, S> {
+impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
     #[inline(always)]
     fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
@@ -77,12 +76,10 @@ impl<F: Formula<S>, const S: usize> Pass for Survey<'_, '_, F, S> {
 type Tiles<'a, T, const S: usize> = (&'a mut [T], &'a [T], [&'a mut [T]; S]);
 
 #[inline(always)]
-fn tiles<'a, const S: usize>(
-    streams: &'a mut Streams<'_, S>,
-) -> (Tiles<'a, [f32; 16], S>, Tiles<'a, f32, S>) {
+fn tiles<const S: usize>(streams: Streams<'_, S>) -> (Tiles<'_, [f32; 16], S>, Tiles<'_, f32, S>) {
     let (params, params_tail) = streams.params.as_chunks_mut();
     let (grads, grads_tail) = streams.grads.as_chunks();
-    let mut halves = streams.state.each_mut().map(|slot| slot.as_chunks_mut());
+    let mut halves = streams.state.map(|slot| slot.as_chunks_mut());
     let state_tail = halves.each_mut().map(|(_, tail)| take(tail));
     let state = halves.map(|(whole, _)| whole);
     ((params, grads, state), (params_tail, grads_tail, state_tail))

@@ -49,7 +49,7 @@ impl<R> Optimizer<R> {
             ema.decay = decay;
         } else {
             let average =
-                Slot::new("ema", self.len, &self.taken()).ok_or(Error::Memory { slots: 1, len: self.len })?;
+                Slot::new("ema", self.len, self.taken()).ok_or(Error::Memory { slots: 1, len: self.len })?;
             self.ema = Some(Ema { decay, begun: false, average });
         }
         Ok(())

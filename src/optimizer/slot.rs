@@ -3,7 +3,7 @@
 use super::Optimizer;
 use crate::Buffer;
 use crate::buffer::{OF_VECS, apart};
-use crate::engine::{SLOTS, Tensor};
+use crate::engine::Tensor;
 
 /// One number of state for each parameter, from zero.
 #[derive(Clone)]
@@ -14,49 +14,25 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Apart from what begins at the offsets that are taken.
-    pub(super) fn new(name: &'static str, len: usize, taken: &Taken) -> Option<Self> {
-        Some(Self { name, numbers: Buffer::at(taken.apart(), len)? })
-    }
-}
-
-/// Offsets of pages at which parameters, gradients and state begin.
-#[derive(Clone)]
-pub(super) struct Taken {
-    offsets: [usize; SLOTS + 3],
-    len: usize,
-}
-
-impl Taken {
-    pub(super) fn by_callers([params, grads]: [usize; 2]) -> Self {
-        let mut taken = Self { offsets: [0; _], len: 0 };
-        taken.push(params);
-        taken.push(grads);
-        taken
+    pub(super) fn new(
+        name: &'static str,
+        len: usize,
+        taken: impl Iterator<Item = usize> + Clone,
+    ) -> Option<Self> {
+        Some(Self { name, numbers: Buffer::at(apart(taken), len)? })
     }
 
-    pub(super) fn with<'a>(mut self, slots: impl IntoIterator<Item = &'a Slot>) -> Self {
-        slots.into_iter().for_each(|slot| self.push(slot.numbers.offset()));
-        self
-    }
-
-    /// A switch may have more slots for a moment than there is room for; then the last ones do not count.
-    fn push(&mut self, offset: usize) {
-        if let Some(free) = self.offsets.get_mut(self.len) {
-            *free = offset;
-            self.len += 1;
-        }
-    }
-
-    fn apart(&self) -> usize {
-        apart(&self.offsets[..self.len])
+    pub(super) fn offset(&self) -> usize {
+        self.numbers.offset()
     }
 }
 
 impl<R> Optimizer<R> {
-    /// What slots are to be apart from.
-    pub(super) fn taken(&self) -> Taken {
+    /// The offsets of pages that new slots are to be apart from.
+    pub(super) fn taken(&self) -> impl Iterator<Item = usize> + Clone {
         let average = self.ema.as_ref().map(|ema| &ema.average);
-        Taken::by_callers(self.callers.unwrap_or([OF_VECS; 2])).with(self.state.iter().chain(average))
+        let callers = self.callers.unwrap_or([OF_VECS; 2]);
+        callers.into_iter().chain(self.state.iter().chain(average).map(Slot::offset))
     }
 
     /// Before the first step, when the state is still zero and the caller's slices are known. Of many tensors no two begin
@@ -64,23 +40,27 @@ impl<R> Optimizer<R> {
     #[cold]
     pub(super) fn settle(&mut self, tensors: &[Tensor<'_>]) {
         let callers = if let [tensor] = tensors { tensor.offsets() } else { [OF_VECS; 2] };
-        let mut taken = Taken::by_callers(callers);
-        let average = self.ema.as_mut().map(|ema| &mut ema.average);
-        for slot in self.state.iter_mut().chain(average) {
-            slot.numbers.begin_at(taken.apart());
-            taken.push(slot.numbers.offset());
-        }
         self.callers = Some(callers);
+        for k in 0..self.state.len() {
+            let (before, after) = self.state.split_at_mut(k);
+            let taken = callers.into_iter().chain(before.iter().map(Slot::offset));
+            after[0].numbers.begin_at(apart(taken));
+        }
+        if let Some(ema) = &mut self.ema {
+            let taken = callers.into_iter().chain(self.state.iter().map(Slot::offset));
+            ema.average.numbers.begin_at(apart(taken));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Slot;
     use crate::{AdamW, Adan, AnyRule, Lion, Optimizer};
 
     fn offsets(optimizer: &Optimizer<AnyRule>) -> Vec<usize> {
         let average = optimizer.ema.iter().map(|ema| &ema.average);
-        optimizer.state.iter().chain(average).map(|slot| slot.numbers.offset()).collect()
+        optimizer.state.iter().chain(average).map(Slot::offset).collect()
     }
 
     /// The offsets, which are so far apart from each other and from what else begins in a page.

@@ -133,10 +133,7 @@ impl<R: Rule> Plan for Step<'_, R> {
         let Member { rule, steps, .. } = &self.members[group];
         let shared = rule.shared();
         let condition = self.pipeline.condition(self.clip_factor, &shared);
-        rule.at(
-            steps.saturating_add(1),
-            Decayed { shared: &shared, with: Conditioned { condition: condition.as_ref(), with } },
-        )
+        rule.at(steps.saturating_add(1), Decayed { shared, with: Conditioned { condition, with } })
     }
 
     fn slots(&self, group: usize) -> &[usize] {
@@ -148,13 +145,13 @@ impl<R: Rule> Plan for Step<'_, R> {
     }
 }
 
-/// Puts the decays around a rule's formula. By reference, as a step of few elements feels what is moved about.
-struct Decayed<'a, W> {
-    shared: &'a Shared,
+/// Puts the decays around a rule's formula.
+struct Decayed<W> {
+    shared: Shared,
     with: W,
 }
 
-impl<W: WithFormula> WithFormula for Decayed<'_, W> {
+impl<W: WithFormula> WithFormula for Decayed<W> {
     type Output = W::Output;
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> W::Output {
@@ -163,18 +160,18 @@ impl<W: WithFormula> WithFormula for Decayed<'_, W> {
 }
 
 /// Puts the condition around what the decays are in.
-struct Conditioned<'a, W> {
-    condition: Option<&'a Condition<()>>,
+struct Conditioned<W> {
+    condition: Option<Condition<()>>,
     with: W,
 }
 
-impl<W: WithFormula> WithFormula for Conditioned<'_, W> {
+impl<W: WithFormula> WithFormula for Conditioned<W> {
     type Output = W::Output;
 
     fn formula<F: Formula<S>, const S: usize>(self, then: F) -> W::Output {
         match self.condition {
             None => self.with.formula(then),
-            Some(&Condition { scale, clip, l1_decay, params, .. }) => {
+            Some(Condition { scale, clip, l1_decay, params, .. }) => {
                 self.with.formula(Condition { scale, clip, l1_decay, params, then })
             }
         }

@@ -48,9 +48,9 @@ impl<R: Rule> Optimizer<R> {
         let had = |name: &&&str| self.state.iter().any(|slot| slot.name == **name);
         let mut added: Vec<Slot> = Vec::new();
         for name in new.names.iter().filter(|name| !had(name)) {
-            let taken = self.taken().with(&added);
+            let taken = self.taken().chain(added.iter().map(Slot::offset));
             let memory = Error::Memory { slots: new.names.len(), len: self.len };
-            added.push(Slot::new(name, self.len, &taken).ok_or(memory)?);
+            added.push(Slot::new(name, self.len, taken).ok_or(memory)?);
         }
 
         // What moves to another slot is taken out before anything is written, as two may change places.

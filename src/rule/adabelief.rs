@@ -39,8 +39,8 @@ hyperparameters! {
     pub struct AdaBelief {
         /// How much of themselves mean and variance keep, each in `[0, 1)`.
         pub betas: (f64, f64) = (0.9, 0.999),
-        /// Added to the variance at every step, and to its root. What is under about 3e-18 from the
-        /// mean counts as that in the variance.
+        /// Added to the variance at every step, and to its root. What is under about 3e-18 from the mean counts as that in the
+        /// variance.
         pub eps: f64 = 1e-16,
         /// Whether to divide by the largest variance so far instead of the present one.
         pub amsgrad: bool = false,

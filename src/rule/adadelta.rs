@@ -32,8 +32,7 @@ hyperparameters! {
     pub struct Adadelta {
         /// How much of themselves the two mean squares keep, in `[0, 1]`.
         pub rho: f64 = 0.9,
-        /// Added to both mean squares, under the root. In these a gradient or an
-        /// update counts as at least about 4e-19.
+        /// Added to both mean squares, under the root. A gradient or an update counts as at least about 4e-19 in them.
         pub eps: f64 = 1e-6,
     }
     shared: lr = 1.0, weight_decay = 0.0, decoupled_weight_decay = false;

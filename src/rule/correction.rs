@@ -32,3 +32,19 @@ pub(super) fn power(beta: f64, t: u64) -> f64 {
     }
     if rest > 0 { 0.0 } else { power }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_early_end_is_no_other_number() {
+        for beta in [0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 0.999_9, 0.999_999] {
+            let full = (37.5 / (1.0 - beta)) as u64;
+            for t in full.saturating_sub(50).max(1)..full + 50 {
+                let exact = 1.0 - power(beta, t);
+                assert_eq!(bias_correction(beta, t).to_bits(), exact.to_bits(), "{beta}^{t}");
+            }
+        }
+    }
+}

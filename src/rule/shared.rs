@@ -63,7 +63,7 @@ impl Shared {
 
     /// Hands `then` to `with` inside of its `weight_decay`. All else is for who knows the gradient's scale.
     pub(crate) fn decayed<F: Formula<S>, const S: usize, W: WithFormula>(
-        &self,
+        self,
         then: F,
         with: W,
     ) -> W::Output {

@@ -302,9 +302,29 @@ impl Rule for Letters {
             1 => with.formula::<_, 1>(Count),
             4 => with.formula::<_, 4>(Count),
             8 => with.formula::<_, 8>(Count),
+            16 => with.formula::<_, 16>(Count),
+            20 => with.formula::<_, 20>(Count),
             _ => with.formula::<_, 17>(Count),
         }
     }
+}
+
+/// While both are there, old and new slots are more than an optimizer has room for.
+#[test]
+fn a_switch_may_exchange_all_sixteen_slots() {
+    let names = |first: usize, len: usize| -> Letters {
+        let names = (first..first + len).map(|i| &*format!("slot {i}").leak());
+        Letters::new(names.collect::<Vec<_>>().leak())
+    };
+    let too_many = Error::TooManySlots { allowed: 16 };
+    assert_eq!(Optimizer::new(names(0, 20), 600).unwrap_err(), too_many);
+    let mut optimizer = Optimizer::new(names(0, 16), 600).unwrap();
+    optimizer.set_ema(0.5).unwrap();
+    optimizer.step(&mut [1.0; 600], &[0.5; 600]).unwrap();
+    optimizer.set_rule(0, names(16, 16)).unwrap();
+    optimizer.step(&mut [1.0; 600], &[0.5; 600]).unwrap();
+    assert_eq!(optimizer.state("slot 15"), None);
+    assert_eq!(optimizer.state("slot 31"), Some(&[1.0; 600][..]));
 }
 
 #[test]

@@ -25,7 +25,6 @@ mod pipeline;
 mod random;
 mod saved;
 mod schedule;
-mod slots;
 mod subnormal;
 mod sums;
 mod watchers;
