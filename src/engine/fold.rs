@@ -45,7 +45,7 @@ pub(crate) fn measure(
         gradients.total()
     };
     let part = &mut Part::new(tensors, &mut []);
-    // Eight gradients are read in the time of one step.
+    // To read so many takes some 25 microseconds, as long as to wake the pool from outside.
     let worth_it = part.len / 8 > parallelism.grain();
     let parallelism = if worth_it { parallelism } else { Parallelism::Serial };
     tree(parallelism, part, &leaf, |left, right| Magnitude {

@@ -65,10 +65,14 @@ impl<const S: usize> Formula<S> for Step {
     }
 
     #[inline(always)]
-    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
-        let step = self.step.times(g + self.weight_decay.times(p));
-        let b = s.map(|b| self.momentum.times(b) + step);
-        (p - b.first().copied().unwrap_or(step), b)
+    fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {
+        let mut step = self.step.times(g + self.weight_decay.times(p));
+        // A loop and not a closure, which need not be inlined.
+        for b in &mut s {
+            *b = self.momentum.times(*b) + step;
+            step = *b;
+        }
+        (p - step, s)
     }
 }
 
