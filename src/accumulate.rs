@@ -1,7 +1,7 @@
 //! Sums of gradients.
 
 use crate::engine::{Level, Parallelism, apply};
-use crate::formula::Factor;
+use crate::formula::Scale;
 use crate::rule::range;
 use crate::{Error, Formula, Lane};
 
@@ -28,34 +28,19 @@ use crate::{Error, Formula, Lane};
 /// # Errors
 /// [`Error::Length`] if the slices are not of one length, [`Error::Hyperparameter`] if `a` is not finite as `f32`.
 /// Nothing has been written then.
-#[allow(clippy::float_cmp, reason = "exactly 1 needs no multiplication")]
 pub fn axpy(a: f64, x: &[f32], y: &mut [f32]) -> Result<(), Error> {
     range::check("a", a, (a as f32).is_finite(), "finite")?;
     if x.len() != y.len() {
         return Err(Error::Length { what: "x", expected: y.len(), found: x.len() });
     }
-    if a == 1.0 {
-        apply(Level::best(), Parallelism::default(), Add, y, x);
-    } else {
-        apply(Level::best(), Parallelism::default(), AddScaled(Factor::of_any_size(a)), y, x);
-    }
+    apply(Level::best(), Parallelism::default(), Add(Scale::new(a)), y, x);
     Ok(())
 }
 
 #[derive(Clone, Copy)]
-struct Add;
+struct Add(Scale);
 
 impl Formula<0> for Add {
-    #[inline(always)]
-    fn update<L: Lane>(&self, y: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
-        (y + x, [])
-    }
-}
-
-#[derive(Clone, Copy)]
-struct AddScaled(Factor);
-
-impl Formula<0> for AddScaled {
     #[inline(always)]
     fn update<L: Lane>(&self, y: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
         (y + self.0.times(x), [])

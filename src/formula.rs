@@ -6,6 +6,7 @@ mod condition;
 mod decay;
 mod factor;
 mod layer;
+mod scale;
 
 pub use average::{Average, AverageSquare, Blend};
 pub use cautious::Cautious;
@@ -13,6 +14,7 @@ pub use condition::Condition;
 pub use decay::{Decoupled, L2};
 pub use factor::{Factor, square};
 pub use layer::Layer;
+pub use scale::Scale;
 
 use crate::Lane;
 

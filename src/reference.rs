@@ -245,7 +245,7 @@ pub fn asgd(o: &Asgd, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let (p_i, g) = decay(p[i], g, o.lr, o.weight_decay, o.decoupled_weight_decay);
-        p[i] = scale(p_i, 1.0 - o.lambd * eta) - scale(g, eta);
+        p[i] = p_i - scale(p_i, o.lambd * eta) - scale(g, eta);
         let averaged = past - o.t0;
         let ax = if averaged > 1.0 { s[0][i] + scale(p[i] - s[0][i], 1.0 / averaged) } else { p[i] };
         s[0][i] = flush(ax);
@@ -477,7 +477,7 @@ pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     let by_mean = o.lr / (1.0 - power(beta1, t)) * root;
     let by_change = o.lr * beta2 / (1.0 - power(beta2, t)) * root;
     let eps = (o.eps * root) as f32;
-    let proximal = o.decoupled_weight_decay && !o.no_prox;
+    let (proximal, x) = (o.decoupled_weight_decay && !o.no_prox, o.lr * o.weight_decay);
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let by = if proximal { 0.0 } else { o.weight_decay };
@@ -491,7 +491,7 @@ pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         s[2][i] = flush(v);
         s[3][i] = flush(-g);
         p_i -= (scale(m, by_mean) + scale(w, by_change)) / (v.sqrt() + eps);
-        p[i] = scale(p_i, if proximal { 1.0 / (1.0 + o.lr * o.weight_decay) } else { 1.0 });
+        p[i] = p_i - scale(p_i, if proximal { x / (1.0 + x) } else { 0.0 });
     }
 }
 
@@ -570,11 +570,7 @@ pub fn flush(x: f32) -> f32 {
 /// as the largest number.
 #[must_use]
 pub fn scale(x: f32, c: f64) -> f32 {
-    times(x, flush(c as f32))
-}
-
-fn times(x: f32, c: f32) -> f32 {
-    let c = c.clamp(f32::MIN, f32::MAX);
+    let c = flush(c as f32).clamp(f32::MIN, f32::MAX);
     let x = if x.abs() < smallest(c) { 0.0 } else { x };
     x * c
 }
@@ -592,11 +588,28 @@ fn smallest(c: f32) -> f32 {
     if smallest < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { smallest }
 }
 
-/// A gradient scaled, even if by 1, and clamped to `[-clip_value, clip_value]`. A gradient that is not to be scaled,
-/// clamped or negated, on its way to a parameter without bounds, enters a rule as it is, subnormal or not.
+/// `x * by`, where `x` counts as `+0` if it or the product would be subnormal, but for a `by` of 1 or -1. A `by` that would be
+/// subnormal is multiplied by in two steps, and is zero under 2^-252.
+#[must_use]
+pub fn scale_any(x: f32, by: f64) -> f32 {
+    const LEAST: f32 = f32::MIN_POSITIVE; // 2^-126
+    if by == 1.0 {
+        x
+    } else if by == -1.0 {
+        -x
+    } else if by.abs() < f64::from(LEAST) {
+        let by = flush((by / f64::from(LEAST)) as f32);
+        let x = if x.abs() < 1.0 / by.abs() { 0.0 } else { x };
+        x * by * LEAST
+    } else {
+        scale(x, by)
+    }
+}
+
+/// A gradient scaled, and clamped to `[-clip_value, clip_value]`.
 #[must_use]
 pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
-    let g = times(g, by as f32);
+    let g = scale_any(g, by);
     match clip_value.map(|clip| flush(clip as f32)) {
         Some(clip) if g > clip => clip,
         Some(clip) if g < -clip => -clip,
@@ -607,10 +620,7 @@ pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
 /// What every rule first makes of a gradient: clamp, negate to maximize, and L1 decay.
 #[must_use]
 pub fn gradient(g: f32, p: f32, clip_value: Option<f64>, maximize: bool, l1_decay: f64) -> f32 {
-    let mut g = g;
-    if maximize || clip_value.is_some() || l1_decay != 0.0 {
-        g = condition(g, if maximize { -1.0 } else { 1.0 }, clip_value);
-    }
+    let mut g = condition(g, if maximize { -1.0 } else { 1.0 }, clip_value);
     if p > 0.0 {
         g += l1_decay as f32;
     } else if p < 0.0 {
@@ -631,7 +641,7 @@ pub fn decay(p: f32, g: f32, lr: f64, weight_decay: f64, decoupled: bool) -> (f3
     if weight_decay == 0.0 {
         (p, g)
     } else if decoupled {
-        (flush(p) * (1.0 - lr * weight_decay) as f32, g)
+        (p - scale(p, lr * weight_decay), g)
     } else {
         (p, g + scale(p, weight_decay))
     }

@@ -22,7 +22,7 @@ impl Average {
     #[inline(always)] // as that of `Factor`
     pub fn new(beta: f64) -> Self {
         let step = (1.0 - beta) as f32;
-        Self { step, floor: if step < 1.0 { floor(step) } else { f32::INFINITY } }
+        Self { step, floor: if step < 1.0 { floor(step, f32::MIN_POSITIVE) } else { f32::INFINITY } }
     }
 
     /// The average `m` after seeing `x`.
@@ -53,7 +53,7 @@ impl AverageSquare {
         // The term alone is to be normal even after the next step has multiplied it by `beta`, unless that is next to
         // nothing. Two more units in the last place outweigh all roundings on the way.
         let share = if beta < f32::EPSILON { f32::EPSILON } else { beta };
-        let least = (floor(share) / rest).sqrt().next_up().next_up();
+        let least = (floor(share, f32::MIN_POSITIVE) / rest).sqrt().next_up().next_up();
         Self { beta, rest, least: if least.is_finite() { least } else { 0.0 } }
     }
 

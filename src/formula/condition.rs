@@ -1,17 +1,17 @@
 //! What a step is told about any rule's gradients and parameters.
 
-use super::{Factor, Formula, Layer};
+use super::{Formula, Layer, Scale};
 use crate::Lane;
 
 /// The gradient scaled, then clamped, then drawn towards the parameter's sign, before the formula; the parameter clamped
 /// after it. NaN stays NaN.
 ///
 /// One decorator for all, because each more type doubles the loops that are compiled: infinite bounds clamp nothing, no L1
-/// decay adds nothing, and a scale of 1 only makes a subnormal number or -0 a zero. `maximize` is a scale of -1.
+/// decay adds nothing, and a scale of 1 leaves the gradient as it is. `maximize` is a scale of -1.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition<F> {
     /// What the gradient is multiplied by.
-    pub scale: Factor,
+    pub scale: Scale,
     /// The largest magnitude of a gradient that stays.
     pub clip: f32,
     /// L1 decay: what is added to the gradient of a parameter above zero, and subtracted below.

@@ -31,14 +31,16 @@ impl<F: Formula<S>, const S: usize> Formula<S> for L2<F> {
     }
 }
 
-/// Decoupled decay: `p * (1 - lr * weight_decay)` goes into the formula, and the gradient stays as it is. A
-/// parameter that has decayed to a subnormal number counts as zero.
+/// Decoupled decay: `p - lr * weight_decay * p` goes into the formula, and the gradient stays as it is.
+///
+/// Not `p * (1 - lr * weight_decay)`: that coefficient, rounded once, is off by up to 3e-8 in the same direction at every
+/// step, where the roundings of the difference cancel out.
 ///
 /// Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, <https://arxiv.org/abs/1711.05101>.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoupled<F> {
-    /// `1 - lr * weight_decay`.
-    pub keep: f32,
+    /// `lr * weight_decay`.
+    pub by: Factor,
     /// What is decorated.
     pub then: F,
 }
@@ -49,12 +51,12 @@ impl<F: Formula<S>, const S: usize> Formula<S> for Decoupled<F> {
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
-        self.then.update(p.flush() * self.keep, g, s)
+        self.then.update(p - self.by.times(p), g, s)
     }
 
     #[inline(always)]
     fn measure<L: Lane>(&self, p: L, g: L, s: [L; S]) -> L {
-        self.then.measure(p.flush() * self.keep, g, s)
+        self.then.measure(p - self.by.times(p), g, s)
     }
 
     fn of_layer(self, layer: Layer) -> Self {

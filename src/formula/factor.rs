@@ -18,14 +18,14 @@ impl Factor {
     #[must_use]
     #[inline(always)] // so that it is left out where the result is not asked for
     pub fn new(by: f64) -> Self {
-        Self::of_any_size(f64::from(Lane::flush(by as f32)))
+        Self::above(by, f32::MIN_POSITIVE)
     }
 
-    /// The coefficient, rounded once, even if it is subnormal: for a step that has to shrink huge numbers.
+    /// The same, for products that are to be zero where they are under `least`, which is not subnormal.
     #[inline(always)]
-    pub(crate) fn of_any_size(by: f64) -> Self {
-        let by = Lane::clamp(by as f32, f32::MIN, f32::MAX);
-        Self { by, floor: floor(by) }
+    pub(super) fn above(by: f64, least: f32) -> Self {
+        let by = Lane::clamp(Lane::flush(by as f32), f32::MIN, f32::MAX);
+        Self { by, floor: floor(by, least) }
     }
 
     /// `x * by`.
@@ -44,8 +44,8 @@ pub fn square<L: Lane>(x: L) -> L {
     x * x
 }
 
-/// The smallest normal magnitude whose product with `by` is normal too.
+/// The smallest normal magnitude whose product with `by` is not under `least`.
 #[inline(always)]
-pub(super) fn floor(by: f32) -> f32 {
-    if by.abs() > 1.0 { f32::MIN_POSITIVE } else { f32::MIN_POSITIVE / by.abs() }
+pub(super) fn floor(by: f32, least: f32) -> f32 {
+    if by.abs() > 1.0 { f32::MIN_POSITIVE } else { least / by.abs() }
 }

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::engine::{self, Level, Magnitude, Parallelism, Run, Tensor};
-use crate::formula::{Condition, Factor};
+use crate::formula::{Condition, Scale};
 use crate::rule::{Shared, range};
 
 const LARGEST: f64 = f32::MAX as f64;
@@ -170,7 +170,7 @@ impl Pipeline {
 
     /// The largest gradient that is finite once scaled.
     pub(super) fn limit(&self) -> f32 {
-        let scale = Factor::of_any_size(self.scale);
+        let scale = Scale::new(self.scale);
         let mut limit = f32::MAX / if self.scale > 1.0 { self.scale as f32 } else { 1.0 };
         while scale.times(limit).is_infinite() {
             limit = limit.next_down();
@@ -200,7 +200,7 @@ impl Pipeline {
         let high = self.max_param.map_or(f32::INFINITY, |high| high as f32);
         let clip = if other < clip { other } else { clip };
         Some(Condition {
-            scale: Factor::of_any_size(scale),
+            scale: Scale::new(scale),
             clip: crate::Lane::flush(clip),
             l1_decay: shared.l1_decay as f32,
             params: (low, high),

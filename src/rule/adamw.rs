@@ -1,11 +1,11 @@
 //! AdamW: Adam whose weight decay shrinks the parameter itself.
 //!
 //! ```text
-//! p = p * (1 - lr*weight_decay), then Adam's step
+//! p = p - (lr*weight_decay)*p, then Adam's step
 //! ```
 //!
-//! The decay comes before the step, as in PyTorch; others subtract `lr*(update + weight_decay*p)` at the end, which
-//! is the same mathematics rounded otherwise.
+//! The decay comes before the step, as in PyTorch, which multiplies by `1 - lr*weight_decay`: rounded once, that drifts.
+//! Others subtract `lr*(update + weight_decay*p)` at the end. All are the same mathematics rounded otherwise.
 //!
 //! Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, <https://arxiv.org/abs/1711.05101>.
 

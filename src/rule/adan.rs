@@ -7,7 +7,7 @@
 //! c = sqrt(1 - beta3^t)
 //! a = (lr/(1 - beta1^t)*c)*m + (lr*beta2/(1 - beta2^t)*c)*w
 //! p = p - a / (sqrt(v) + eps*c)
-//! p = p*(1/(1 + lr*weight_decay))              (decoupled, without no_prox)
+//! p = p - (lr*weight_decay/(1 + lr*weight_decay))*p            (decoupled, without no_prox)
 //! ```
 //!
 //! Nesterov's method takes gradients ahead of the parameters; to first order that is the gradient where they are plus
@@ -16,8 +16,7 @@
 //! clipping of the global norm as `max_grad_norm`, which is a matter of the [`Pipeline`](crate::Pipeline).
 //!
 //! Decoupled decay is proximal by default: the minimum of the step's model with the penalty in it, which shrinks the
-//! parameter after the update, and never beyond zero. With `no_prox` it is AdamW's, before the update. A parameter that a
-//! step leaves subnormal is zero.
+//! parameter after the update, and never beyond zero. With `no_prox` it is AdamW's, before the update.
 //!
 //! Xie et al., *Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models*,
 //! <https://arxiv.org/abs/2208.06677>.
@@ -60,7 +59,7 @@ struct Step {
     square: AverageSquare,
     lr: (Factor, Factor),
     eps: f32,
-    keep: Factor,
+    decay: Factor,
 }
 
 impl Formula<4> for Step {
@@ -73,7 +72,7 @@ impl Formula<4> for Step {
         let v = self.square.update(v, g + self.ahead.times(d));
         let along = self.lr.0.times(m) + self.lr.1.times(w);
         let p = p - along / (v.sqrt() + self.eps);
-        (self.keep.times(p), [m, w, v, g.splat(0.0) - g])
+        (p - self.decay.times(p), [m, w, v, g.splat(0.0) - g])
     }
 }
 
@@ -117,7 +116,7 @@ impl Rule for Adan {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let (beta1, beta2, beta3) = self.betas;
         let (lr, ahead) = (self.lr / bias_correction(beta1, t), self.lr * beta2 / bias_correction(beta2, t));
-        let root = bias_correction(beta3, t).sqrt();
+        let (root, decay) = (bias_correction(beta3, t).sqrt(), self.lr * self.proximal());
         with.formula(Step {
             known: Factor::new(if t == 1 { 0.0 } else { 1.0 }),
             mean: Blend::new(beta1),
@@ -126,7 +125,7 @@ impl Rule for Adan {
             square: AverageSquare::new(beta3),
             lr: (Factor::new(lr * root), Factor::new(ahead * root)),
             eps: (self.eps * root) as f32,
-            keep: Factor::new(1.0 / (1.0 + self.lr * self.proximal())),
+            decay: Factor::new(decay / (1.0 + decay)),
         })
     }
 }

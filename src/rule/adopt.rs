@@ -117,7 +117,7 @@ impl Rule for Adopt {
         if t == 1 {
             with.formula(First)
         } else if self.decoupled_weight_decay && self.weight_decay != 0.0 {
-            with.formula(Decoupled { keep: (1.0 - self.lr * self.weight_decay) as f32, then })
+            with.formula(Decoupled { by: Factor::new(self.lr * self.weight_decay), then })
         } else {
             with.formula(then)
         }

@@ -2,15 +2,14 @@
 //!
 //! ```text
 //! eta = lr/(1 + lambd*lr*(t - 1))^alpha        mu = 1/max(1, t - 1 - t0)
-//! p = p*(1 - lambd*eta) - eta*g
+//! p = p - (lambd*eta)*p - eta*g
 //! ax = p while mu is 1, else ax = ax + (p - ax)*mu
 //! ```
 //!
 //! The average `ax` is what one wants in the end; `p` is where the gradients are taken. It follows `p` up to step `t0`
 //! and is the mean of all `p` from there on. PyTorch keeps `eta` and `mu` as state, computed at the end of the step
 //! before; here they follow from `t`, so that a learning rate counts from the step it is set for, not from the next. Its
-//! `foreach` path computes another `eta`; this is the one of its single-tensor path. A parameter that has decayed to a
-//! subnormal number counts as zero.
+//! `foreach` path computes another `eta`; this is the one of its single-tensor path.
 //!
 //! Polyak & Juditsky, *Acceleration of Stochastic Approximation by Averaging*, SIAM J. Control Optim. 30(4), 1992,
 //! <https://doi.org/10.1137/0330046>.
@@ -46,7 +45,7 @@ hyperparameters! {
 
 #[derive(Clone, Copy)]
 struct Step<const AVERAGED: bool> {
-    keep: Factor,
+    decay: Factor,
     lr: Factor,
     mu: Factor,
 }
@@ -54,7 +53,7 @@ struct Step<const AVERAGED: bool> {
 impl<const AVERAGED: bool> Formula<1> for Step<AVERAGED> {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [ax]: [L; 1]) -> (L, [L; 1]) {
-        let p = self.keep.times(p) - self.lr.times(g);
+        let p = p - self.decay.times(p) - self.lr.times(g);
         (p, [if AVERAGED { ax + self.mu.times(p - ax) } else { p }])
     }
 }
@@ -76,11 +75,11 @@ impl Rule for Asgd {
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         let before = t as f64 - 1.0;
         let eta = self.lr / libm::pow(1.0 + self.lambd * self.lr * before, self.alpha);
-        let (keep, lr) = (Factor::new(1.0 - self.lambd * eta), Factor::new(eta));
+        let (decay, lr) = (Factor::new(self.lambd * eta), Factor::new(eta));
         if before - self.t0 > 1.0 {
-            with.formula(Step::<true> { keep, lr, mu: Factor::new(1.0 / (before - self.t0)) })
+            with.formula(Step::<true> { decay, lr, mu: Factor::new(1.0 / (before - self.t0)) })
         } else {
-            with.formula(Step::<false> { keep, lr, mu: Factor::new(1.0) })
+            with.formula(Step::<false> { decay, lr, mu: Factor::new(1.0) })
         }
     }
 }

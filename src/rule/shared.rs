@@ -70,7 +70,7 @@ impl Shared {
         if self.weight_decay == 0.0 {
             with.formula(then)
         } else if self.decoupled_weight_decay {
-            with.formula(Decoupled { keep: (1.0 - self.lr * self.weight_decay) as f32, then })
+            with.formula(Decoupled { by: Factor::new(self.lr * self.weight_decay), then })
         } else {
             with.formula(L2 { by: Factor::new(self.weight_decay), then })
         }

@@ -2,7 +2,7 @@
 
 use crate::bare::Bare;
 use crate::pipeline::parallelisms;
-use lanestep::formula::{Cautious, Decoupled, Layer};
+use lanestep::formula::{Cautious, Decoupled, Factor, Layer};
 use lanestep::{Formula, Lane, Level, Optimizer, Pipeline, Tensor, reference};
 use std::sync::Mutex;
 
@@ -26,7 +26,7 @@ impl Formula<0> for ByNorm {
 
 #[test]
 fn a_measure_sees_the_parameter_that_the_update_sees() {
-    let formula = Decoupled { keep: 0.5, then: ByNorm { norm: 0.0 } };
+    let formula = Decoupled { by: Factor::new(0.5), then: ByNorm { norm: 0.0 } };
     assert_eq!((formula.measure(3.0_f32, 7.0, []), formula.then.measure(3.0_f32, 7.0, [])), (1.5, 3.0));
     let of_five = formula.of_layer(Layer { measured: 25.0, ..Layer::default() });
     assert_eq!(of_five.update(4.0_f32, 7.0, []).0, -3.0);

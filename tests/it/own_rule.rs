@@ -85,7 +85,7 @@ fn has_the_guarantees_of_the_others() {
                     } else {
                         rule.lr
                     };
-                    let kept = reference::flush(expected[i]) * (1.0 - 0.1 * 0.5) as f32;
+                    let kept = expected[i] - reference::scale(expected[i], 0.1 * 0.5);
                     expected[i] = kept - reference::scale(g[i], lr);
                 }
             }

@@ -162,10 +162,7 @@ impl Model {
             }
             let mut handed = grads[start..end].to_vec();
             let by = scale * clip_factor;
-            if by != 1.0 || [pipeline.clip_value, pipeline.min_param, pipeline.max_param] != [None; 3] {
-                let condition = |g: &mut f32| *g = reference::condition(*g, by, pipeline.clip_value);
-                handed.iter_mut().for_each(condition);
-            }
+            handed.iter_mut().for_each(|g| *g = reference::condition(*g, by, pipeline.clip_value));
             let state = &mut self.state[i];
             let mut here: Vec<Vec<f32>> = state.iter().map(|slot| slot[start..end].to_vec()).collect();
             let params = &mut self.params[start..end];
@@ -223,7 +220,9 @@ fn tree(numbers: &[f64], within: Range<usize>) -> f64 {
         let cut = within.start + (1 << (within.len() - 1).ilog2());
         return tree(numbers, within.start..cut) + tree(numbers, cut..within.end);
     }
-    reference::sum(&[&vec![0.0; within.start % 16], &numbers[within]].concat())
+    let mut lanes = [0.0; 16];
+    within.for_each(|i| lanes[i % 16] += numbers[i]);
+    reference::sum(&lanes)
 }
 
 /// The same, where any NaN equals any other.
@@ -389,8 +388,8 @@ fn any_pipeline(u: &mut Unstructured<'_>) -> Result<Pipeline> {
             _ => None,
         })
     };
-    let scale = option(&[0.0, 0.5, 1.0 / 65536.0, 3.0, 1e10, 1e-30])?.unwrap_or(1.0);
-    let max_norm = option(&[0.0, 1.0, 1e-10, 1e30])?;
+    let scale = option(&[0.0, 0.5, 1.0 / 65536.0, 3.0, 1e10, 1e-30, 2e-45, 1e-60])?.unwrap_or(1.0);
+    let max_norm = option(&[0.0, 1.0, 1e-10, 1e-30, 1e30])?;
     let clip_value = option(&[0.0, 0.5, 1e-40, 1e30])?;
     let low = option(&[-1.0, 0.0, -1e-40, -1e30])?;
     let high = option(&[1.0, 0.0, 1e-40, 1e30])?;

@@ -46,6 +46,34 @@ fn scale_comes_first_then_the_norm_then_the_clamp() {
     );
 }
 
+/// Coefficients too small for a normal `f32`: the first has two bits there, the second none, and the last make zero of all.
+#[test]
+fn the_report_is_what_the_step_did_to_huge_gradients_too() {
+    let grads = [1e38, -2e38, 3e38];
+    let (scaled, clipped) = (
+        |scale| Pipeline { scale, measure_grads: true, measure_update: true, ..Pipeline::default() },
+        |norm| Pipeline { max_norm: Some(norm), measure_update: true, ..Pipeline::default() },
+    );
+    for scale in [1e-37, 1.2e-38, 1e-38, 2e-45, 1e-46, 1e-60, 1e-74, 1e-80] {
+        let mut params = [0.0; 3];
+        let mut optimizer = Optimizer::new(descent(), 3).unwrap();
+        let tensors = &mut [Tensor::new(&mut params, &grads)];
+        let report = optimizer.step_with(tensors, &scaled(scale)).unwrap();
+        let (told, done) = (report.grads.unwrap().norm, report.update.unwrap().norm);
+        let subnormal = f64::from(f32::MIN_POSITIVE) * 3.0;
+        assert!((told - done).abs() <= 1e-7 * told + subnormal, "{scale:e}: {told:e}, {done:e}");
+    }
+    for norm in [1.0, 1e-7, 1e-30] {
+        let mut params = [0.0; 3];
+        let mut optimizer = Optimizer::new(descent(), 3).unwrap();
+        let tensors = &mut [Tensor::new(&mut params, &grads)];
+        let report = optimizer.step_with(tensors, &clipped(norm)).unwrap();
+        let done = report.update.unwrap().norm;
+        assert!((done - norm).abs() <= 1e-7 * norm, "{norm:e}: {done:e}");
+        assert!((report.clip_factor * report.grads.unwrap().norm / norm - 1.0).abs() < 1e-9);
+    }
+}
+
 #[test]
 fn clipping_is_pytorchs_to_the_epsilon() {
     let grads = [3.0_f32, 4.0];

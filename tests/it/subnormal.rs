@@ -1,6 +1,7 @@
 //! State is never left subnormal, and averages come to rest.
 
-use crate::cases::{Outcome, Run, assert_same, each_option, ordinary};
+use crate::cases::{HOSTILE, Outcome, Run, assert_same, each_option, fields, ordinary, parse};
+use ciborium::Value;
 use lanestep::{AnyRule, Level, Optimizer, Parallelism};
 
 fn steps(gradient: f32, n: usize) -> impl Iterator<Item = Vec<f32>> {
@@ -48,6 +49,26 @@ fn products_are_zero_just_where_they_would_be_subnormal() {
                 assert_same(&run.optimizer(level, Parallelism::Serial), &expected, &(rule, level));
             }
         }
+    }
+}
+
+/// Also where only the sign counts, and it is that of a subnormal number.
+#[test]
+fn to_maximize_is_to_minimize_the_negated() {
+    for rule in each_option() {
+        let way = |maximize: bool| {
+            let mut map = fields(&rule);
+            let option = map.iter_mut().find(|(name, _)| name.as_text() == Some("maximize"));
+            option.expect("an option of all").1 = Value::Bool(maximize);
+            parse(map)
+        };
+        let params: Vec<f32> = (0..HOSTILE.len()).map(|i| i as f32 - 9.0).collect();
+        let grads = |by: f32| vec![HOSTILE.map(|g| if g == 0.0 { 0.0 } else { by * g }).to_vec(); 3];
+        let [found, expected] = [(true, 1.0), (false, -1.0)].map(|(maximize, by)| {
+            let run = Run { rule: way(maximize), params: params.clone(), grads: grads(by) };
+            run.optimizer(Level::best(), Parallelism::Serial)
+        });
+        assert_same(&found, &expected, &rule);
     }
 }
 

@@ -21,11 +21,11 @@ fn ways() -> Vec<(Level, Parallelism)> {
 fn axpy_is_a_scaled_sum() {
     for numbers in [ordinary, hostile] {
         for len in [0, 1, 16, 33, 100, 70_000] {
-            for a in [1.0, -1.0, 1.0005, 0.0, -0.5, 0.3, 3.0, 1e-30, 1e-42] {
+            for a in [1.0, -1.0, 1.0005, 0.0, -0.5, 0.3, 3.0, 1e-30, 1e-42, -2e-45, 1e-60, 1e-80] {
                 let rng = &mut fastrand::Rng::with_seed(len as u64);
                 let (x, mut y) = (numbers(rng, len), numbers(rng, len));
-                let added = |x: f32| if a == 1.0 { x } else { reference::condition(x, a, None) };
-                let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| y + added(*x)).collect();
+                let expected: Vec<f32> =
+                    x.iter().zip(&y).map(|(x, y)| y + reference::scale_any(*x, a)).collect();
                 axpy(a, &x, &mut y).unwrap();
                 assert_bits(&y, &expected, &(a, len));
             }

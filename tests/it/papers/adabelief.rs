@@ -7,7 +7,7 @@ impl Paper for AdaBelief {
     fn paper<T: Float>(&self, t: i32, p: &mut [T], g: &[T], s: &mut [Vec<T>]) {
         let (beta1, beta2) = self.betas;
         let wd = self.weight_decay;
-        let (l2, keep) = if self.decoupled_weight_decay { (0.0, 1.0 - self.lr * wd) } else { (wd, 1.0) };
+        let (l2, decay) = if self.decoupled_weight_decay { (0.0, self.lr * wd) } else { (wd, 0.0) };
         for i in 0..p.len() {
             let g = g[i] + c::<T>(l2) * p[i];
             let m = c::<T>(beta1) * s[0][i] + c::<T>(1.0 - beta1) * g;
@@ -18,7 +18,7 @@ impl Paper for AdaBelief {
                 s[2][i] = v;
             }
             let (mean, variance) = (m / c(1.0 - beta1.powi(t)), v / c(1.0 - beta2.powi(t)));
-            p[i] = p[i] * c(keep) - c::<T>(self.lr) * mean / (variance.sqrt() + c(self.eps));
+            p[i] = p[i] - c::<T>(decay) * p[i] - c::<T>(self.lr) * mean / (variance.sqrt() + c(self.eps));
         }
     }
 }

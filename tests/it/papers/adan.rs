@@ -17,7 +17,7 @@ impl Paper for Adan {
             s[3][i] = -g[i];
             let root = s[2][i].sqrt() / c(correction(beta3).sqrt()) + c(self.eps);
             if self.no_prox {
-                p[i] = p[i] * c(1.0 - decay);
+                p[i] = p[i] - c::<T>(decay) * p[i];
             }
             p[i] = p[i] - c::<T>(self.lr / correction(beta1)) * s[0][i] / root;
             p[i] = p[i] - c::<T>(self.lr * beta2 / correction(beta2)) * s[1][i] / root;

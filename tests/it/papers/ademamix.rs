@@ -3,8 +3,7 @@ use lanestep::{AdEmaMix, Adam, AdamW, AnyRule, Optimizer};
 use num_traits::Float;
 
 impl Paper for AdEmaMix {
-    /// Algorithm 1 of <https://arxiv.org/abs/2409.03137>, with its schedules, and its decay as AdamW
-    /// rounds it.
+    /// Algorithm 1 of <https://arxiv.org/abs/2409.03137>, with its schedules.
     fn paper<T: Float>(&self, t: i32, p: &mut [T], g: &[T], s: &mut [Vec<T>]) {
         let (beta1, beta2, mut beta3) = self.betas;
         let mut alpha = self.alpha;
@@ -22,7 +21,7 @@ impl Paper for AdEmaMix {
             let fast = s[0][i] / c(1.0 - beta1.powi(t));
             let root = (s[2][i] / c(1.0 - beta2.powi(t))).sqrt() + c(self.eps);
             let update = (fast + c::<T>(alpha) * s[1][i]) / root;
-            p[i] = p[i] * c(1.0 - self.lr * self.weight_decay) - c::<T>(self.lr) * update;
+            p[i] = p[i] - c::<T>(self.lr * self.weight_decay) * p[i] - c::<T>(self.lr) * update;
         }
     }
 }

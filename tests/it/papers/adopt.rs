@@ -4,7 +4,7 @@ use num_traits::Float;
 
 impl Paper for Adopt {
     /// The clipped algorithm of <https://arxiv.org/abs/2411.02853>, or Algorithm 1 without the clamp; decay is where the
-    /// authors' code has it, as AdamW rounds it.
+    /// authors' code has it.
     fn paper<T: Float>(&self, t: i32, p: &mut [T], g: &[T], s: &mut [Vec<T>]) {
         let (beta1, beta2) = self.betas;
         for i in 0..p.len() {
@@ -15,7 +15,7 @@ impl Paper for Adopt {
                 continue;
             }
             if self.decoupled_weight_decay {
-                p[i] = p[i] * c(1.0 - self.lr * self.weight_decay);
+                p[i] = p[i] - c::<T>(self.lr * self.weight_decay) * p[i];
             }
             let bound = if self.clip { f64::from(t - 1).powf(0.25) } else { f64::INFINITY };
             let normed = (g / s[1][i].sqrt().max(c(self.eps))).max(c(-bound)).min(c(bound));

@@ -24,7 +24,7 @@ pub fn masked<T: Float>(p: &mut [T], g: &[T], u: &[T], lr: f64, weight_decay: f6
     let longer = p.len() as f64 / (agrees.iter().filter(|&&agrees| agrees).count() as f64 + 1.0);
     for i in 0..p.len() {
         let step = if agrees[i] { c::<T>(lr * longer) * u[i] } else { T::zero() };
-        p[i] = p[i] * c(1.0 - lr * weight_decay) - step;
+        p[i] = p[i] - c::<T>(lr * weight_decay) * p[i] - step;
     }
 }
 

@@ -3,14 +3,14 @@ use lanestep::{Lion, Optimizer};
 use num_traits::Float;
 
 impl Paper for Lion {
-    /// Program 1 of <https://arxiv.org/abs/2302.06675>, with the decay as the authors' code for PyTorch rounds it.
+    /// Program 1 of <https://arxiv.org/abs/2302.06675>.
     fn paper<T: Float>(&self, _t: i32, p: &mut [T], g: &[T], s: &mut [Vec<T>]) {
         let (beta1, beta2) = self.betas;
         for i in 0..p.len() {
             let update = c::<T>(beta1) * s[0][i] + c::<T>(1.0 - beta1) * g[i];
             let sign = if update == T::zero() { update } else { update.signum() };
             s[0][i] = c::<T>(beta2) * s[0][i] + c::<T>(1.0 - beta2) * g[i];
-            p[i] = p[i] * c(1.0 - self.lr * self.weight_decay) - c::<T>(self.lr) * sign;
+            p[i] = p[i] - c::<T>(self.lr * self.weight_decay) * p[i] - c::<T>(self.lr) * sign;
         }
     }
 }

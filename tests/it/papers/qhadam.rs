@@ -8,7 +8,7 @@ impl Paper for QHAdam {
         let (beta1, beta2) = self.betas;
         let (nu1, nu2) = self.nus;
         let wd = self.weight_decay;
-        let (l2, keep) = if self.decoupled_weight_decay { (0.0, 1.0 - self.lr * wd) } else { (wd, 1.0) };
+        let (l2, decay) = if self.decoupled_weight_decay { (0.0, self.lr * wd) } else { (wd, 0.0) };
         let average = |beta: f64, corrected: T, x: T| {
             let before = corrected * c(1.0 - beta.powi(t - 1));
             (c::<T>(beta) * before + c::<T>(1.0 - beta) * x) / c(1.0 - beta.powi(t))
@@ -18,7 +18,7 @@ impl Paper for QHAdam {
             let (m, v) = (average(beta1, s[0][i], g), average(beta2, s[1][i], g * g));
             let direction = c::<T>(1.0 - nu1) * g + c::<T>(nu1) * m;
             let square = c::<T>(1.0 - nu2) * g * g + c::<T>(nu2) * v;
-            p[i] = p[i] * c(keep) - c::<T>(self.lr) * direction / (square.sqrt() + c(self.eps));
+            p[i] = p[i] - c::<T>(decay) * p[i] - c::<T>(self.lr) * direction / (square.sqrt() + c(self.eps));
             (s[0][i], s[1][i]) = (m, v);
         }
     }

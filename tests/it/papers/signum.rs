@@ -14,7 +14,7 @@ impl Paper for Signum {
                 s[0][i] = m;
             }
             let sign = if m == T::zero() { m } else { m.signum() };
-            p[i] = c::<T>(1.0 - self.lr * wd_lh) * p[i] - c::<T>(self.lr) * sign;
+            p[i] = p[i] - c::<T>(self.lr * wd_lh) * p[i] - c::<T>(self.lr) * sign;
         }
     }
 }

@@ -3,14 +3,13 @@ use lanestep::{Lion, Optimizer, Tiger};
 use num_traits::Float;
 
 impl Paper for Tiger {
-    /// `_resource_apply` of <https://github.com/bojone/tiger>, without what it does with a tensor as a whole, and with the
-    /// decay multiplied out, as PyTorch's AdamW rounds it.
+    /// `_resource_apply` of <https://github.com/bojone/tiger>, without what it does with a tensor as a whole.
     fn paper<T: Float>(&self, _t: i32, p: &mut [T], g: &[T], s: &mut [Vec<T>]) {
         let (b1, b2) = (c::<T>(self.beta), c::<T>(1.0 - self.beta));
         for i in 0..p.len() {
             s[0][i] = b1 * s[0][i] + b2 * g[i];
             let sign = if s[0][i] == T::zero() { T::zero() } else { s[0][i].signum() };
-            p[i] = p[i] * c(1.0 - self.lr * self.weight_decay) - c::<T>(self.lr) * sign;
+            p[i] = p[i] - c::<T>(self.lr * self.weight_decay) * p[i] - c::<T>(self.lr) * sign;
         }
     }
 }

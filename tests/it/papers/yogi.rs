@@ -7,7 +7,7 @@ impl Paper for Yogi {
     fn paper<T: Float>(&self, t: i32, p: &mut [T], g: &[T], s: &mut [Vec<T>]) {
         let (beta1, beta2) = self.betas;
         let wd = self.weight_decay;
-        let (l2, keep) = if self.decoupled_weight_decay { (0.0, 1.0 - self.lr * wd) } else { (wd, 1.0) };
+        let (l2, decay) = if self.decoupled_weight_decay { (0.0, self.lr * wd) } else { (wd, 0.0) };
         for i in 0..p.len() {
             let g = g[i] + c::<T>(l2) * p[i];
             let start = if t == 1 { c(self.initial_accumulator) } else { T::zero() };
@@ -16,7 +16,7 @@ impl Paper for Yogi {
             let sign = if v == g * g { T::zero() } else { (v - g * g).signum() };
             let v = v - c::<T>(1.0 - beta2) * sign * g * g;
             let (mean, square) = (m / c(1.0 - beta1.powi(t)), v / c(1.0 - beta2.powi(t)));
-            p[i] = p[i] * c(keep) - c::<T>(self.lr) * mean / (square.sqrt() + c(self.eps));
+            p[i] = p[i] - c::<T>(decay) * p[i] - c::<T>(self.lr) * mean / (square.sqrt() + c(self.eps));
             (s[0][i], s[1][i]) = (m, v);
         }
     }
