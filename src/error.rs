@@ -114,6 +114,12 @@ pub enum Error {
         /// How many the formula takes.
         found: usize,
     },
+    /// A rule cannot be [`Cautious`](crate::rule::Cautious).
+    #[error("a cautious rule's step must depend on gradient and state alone, but this one {found}")]
+    Cautious {
+        /// What it does instead.
+        found: &'static str,
+    },
     /// The state does not fit into memory.
     #[error("no memory for a state of {slots} slots of {len} elements")]
     Memory {

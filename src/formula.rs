@@ -37,6 +37,10 @@ pub trait Formula<const S: usize>: Copy + Send + Sync {
     /// they are stored. An [`AverageSquare`] is such a number, as it is never negative.
     const NORMAL: [bool; S] = [false; S];
 
+    /// Whether [`update`](Self::update) returns the parameter plus a step that depends on gradient and state alone, so that
+    /// the step can be had without the parameter: [`Cautious`](crate::rule::Cautious) rules are made of such formulas.
+    const SHIFTS: bool = false;
+
     /// Takes the parameter, its gradient and its state; returns the new parameter and the new state.
     ///
     /// Mark it `#[inline(always)]`, and every function of lanes that it calls: only what is inlined into the loop is

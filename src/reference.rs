@@ -491,7 +491,7 @@ pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         s[2][i] = flush(v);
         s[3][i] = flush(-g);
         p_i -= (scale(m, by_mean) + scale(w, by_change)) / (v.sqrt() + eps);
-        p[i] = p_i - scale(p_i, if proximal { x / (1.0 + x) } else { 0.0 });
+        p[i] = if proximal && x != 0.0 { p_i - scale(p_i, x / (1.0 + x)) } else { p_i };
     }
 }
 

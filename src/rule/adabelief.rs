@@ -59,6 +59,8 @@ struct Step {
 
 /// With a third slot, AMSGrad.
 impl<const S: usize> Formula<S> for Step {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {
         s[0] = self.mean.update(s[0], g);

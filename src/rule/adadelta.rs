@@ -47,6 +47,7 @@ struct Step {
 
 impl Formula<2> for Step {
     const NORMAL: [bool; 2] = [true; 2];
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [v, a]: [L; 2]) -> (L, [L; 2]) {

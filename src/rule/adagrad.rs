@@ -49,6 +49,8 @@ struct Step {
 }
 
 impl Formula<1> for Step {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [s]: [L; 1]) -> (L, [L; 1]) {
         let s = s + self.start + square(g);

@@ -61,6 +61,7 @@ impl<const S: usize> Formula<S> for Step {
         normal[0] = false;
         normal
     };
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {

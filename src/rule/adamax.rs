@@ -46,6 +46,8 @@ struct Step {
 }
 
 impl Formula<2> for Step {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, u]: [L; 2]) -> (L, [L; 2]) {
         let m = self.mean.update(m, g);

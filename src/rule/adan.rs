@@ -51,7 +51,7 @@ hyperparameters! {
 }
 
 #[derive(Clone, Copy)]
-struct Step {
+struct Step<const PROXIMAL: bool> {
     known: Factor,
     mean: Blend,
     change: Blend,
@@ -62,8 +62,9 @@ struct Step {
     decay: Factor,
 }
 
-impl Formula<4> for Step {
+impl<const PROXIMAL: bool> Formula<4> for Step<PROXIMAL> {
     const NORMAL: [bool; 4] = [false, false, true, false];
+    const SHIFTS: bool = !PROXIMAL;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, w, v, negated]: [L; 4]) -> (L, [L; 4]) {
@@ -72,7 +73,8 @@ impl Formula<4> for Step {
         let v = self.square.update(v, g + self.ahead.times(d));
         let along = self.lr.0.times(m) + self.lr.1.times(w);
         let p = p - along / (v.sqrt() + self.eps);
-        (p - self.decay.times(p), [m, w, v, g.splat(0.0) - g])
+        let p = if PROXIMAL { p - self.decay.times(p) } else { p };
+        (p, [m, w, v, g.splat(0.0) - g])
     }
 }
 
@@ -80,6 +82,22 @@ impl Adan {
     /// The decay that comes after the update.
     fn proximal(&self) -> f64 {
         if self.decoupled_weight_decay && !self.no_prox { self.weight_decay } else { 0.0 }
+    }
+
+    fn step<const PROXIMAL: bool>(&self, t: u64) -> Step<PROXIMAL> {
+        let (beta1, beta2, beta3) = self.betas;
+        let (lr, ahead) = (self.lr / bias_correction(beta1, t), self.lr * beta2 / bias_correction(beta2, t));
+        let (root, decay) = (bias_correction(beta3, t).sqrt(), self.lr * self.proximal());
+        Step {
+            known: Factor::new(if t == 1 { 0.0 } else { 1.0 }),
+            mean: Blend::new(beta1),
+            change: Blend::new(beta2),
+            ahead: Factor::new(beta2),
+            square: AverageSquare::new(beta3),
+            lr: (Factor::new(lr * root), Factor::new(ahead * root)),
+            eps: (self.eps * root) as f32,
+            decay: Factor::new(decay / (1.0 + decay)),
+        }
     }
 }
 
@@ -114,18 +132,10 @@ impl Rule for Adan {
     }
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
-        let (beta1, beta2, beta3) = self.betas;
-        let (lr, ahead) = (self.lr / bias_correction(beta1, t), self.lr * beta2 / bias_correction(beta2, t));
-        let (root, decay) = (bias_correction(beta3, t).sqrt(), self.lr * self.proximal());
-        with.formula(Step {
-            known: Factor::new(if t == 1 { 0.0 } else { 1.0 }),
-            mean: Blend::new(beta1),
-            change: Blend::new(beta2),
-            ahead: Factor::new(beta2),
-            square: AverageSquare::new(beta3),
-            lr: (Factor::new(lr * root), Factor::new(ahead * root)),
-            eps: (self.eps * root) as f32,
-            decay: Factor::new(decay / (1.0 + decay)),
-        })
+        if self.proximal() == 0.0 {
+            with.formula(self.step::<false>(t))
+        } else {
+            with.formula(self.step::<true>(t))
+        }
     }
 }

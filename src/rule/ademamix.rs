@@ -62,6 +62,7 @@ struct Step {
 
 impl Formula<3> for Step {
     const NORMAL: [bool; 3] = [false, false, true];
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [fast, slow, v]: [L; 3]) -> (L, [L; 3]) {

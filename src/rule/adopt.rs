@@ -56,6 +56,8 @@ hyperparameters! {
 struct First;
 
 impl Formula<2> for First {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, _]: [L; 2]) -> (L, [L; 2]) {
         (p, [m, square(g)])
@@ -73,6 +75,7 @@ struct Step {
 
 impl Formula<2> for Step {
     const NORMAL: [bool; 2] = [false, true];
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {

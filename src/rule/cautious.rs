@@ -1,6 +1,6 @@
 //! Any rule, stepping only where the gradient agrees.
 
-use super::{Rule, Shared, range};
+use super::{Rule, Shared};
 use crate::formula::Cautious as Masked;
 use crate::{Error, Formula, WithFormula};
 
@@ -15,14 +15,16 @@ use crate::{Error, Formula, WithFormula};
 /// mask is counted in a pass before, which reads what the step reads. Decoupled decay stays outside of the mask; the
 /// gradient is the one that the rule sees, with its other decays. Hyperparameters and state are the rule's own.
 ///
-/// Made for Adam-like rules, whose step depends on gradient and state alone. A rule whose step does not, such as
-/// [`Asgd`](super::Asgd), a schedule-free one, or one with a decay of its own, is refused, and so is one that measures
-/// layers itself.
+/// Made for Adam-like rules, whose step depends on gradient and state alone: those whose formula [says
+/// so](Formula::SHIFTS). Others, such as [`Asgd`](super::Asgd), a schedule-free one, or one with a decay of its own, are
+/// refused, and so is one that measures layers itself.
 ///
 /// Liang et al., *Cautious Optimizers: Improving Training with One Line of Code*, <https://arxiv.org/abs/2411.16085>, whose
 /// formula this is, and that of the authors' C-Lion (<https://github.com/kyleliang919/C-Optim>). Their C-AdamW has since
 /// taken timm's, which divides by the mask's mean, at least 1e-3: one element of a million that agrees goes a thousand
-/// times as far there, and half a million times here.
+/// times as far there, and half a million times here. Options and defaults are the wrapped rule's: so
+/// [`CautiousLion`](super::CautiousLion) has Lion's betas, (0.9, 0.99), where the authors' file has (0.95, 0.98), which Lion's
+/// paper takes for language models.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -52,21 +54,9 @@ impl<R: Rule> Rule for Cautious<R> {
 
     fn check(&self) -> Result<(), Error> {
         self.0.check()?;
-        let (layerwise, kept) = self.0.at(2, Look);
-        let passes = if layerwise { 2.0 } else { 1.0 };
-        range::check(
-            "number of passes of a cautious rule",
-            passes,
-            !layerwise,
-            "1, as the mask takes one more",
-        )?;
-        let apart = kept.is_nan() || kept - 1.0 == 0.0;
-        range::check(
-            "what a cautious rule leaves of a 1 at rest",
-            kept,
-            apart,
-            "1, as the mask takes the step alone",
-        )
+        // Some rules begin with another formula.
+        self.0.at(1, Look)?;
+        self.0.at(2, Look)
     }
 
     fn shared(&self) -> Shared {
@@ -95,13 +85,17 @@ impl<W: WithFormula> WithFormula for Mask<W> {
     }
 }
 
-/// Whether a formula takes a pass of its own, and what it makes of 1 where gradient and state are zero.
+/// Whether a formula can be masked.
 struct Look;
 
 impl WithFormula for Look {
-    type Output = (bool, f64);
+    type Output = Result<(), Error>;
 
-    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
-        (F::LAYERWISE, formula.update(1.0, 0.0, [0.0; S]).0.into())
+    fn formula<F: Formula<S>, const S: usize>(self, _formula: F) -> Self::Output {
+        match (F::LAYERWISE, F::SHIFTS) {
+            (true, _) => Err(Error::Cautious { found: "measures its layer" }),
+            (false, false) => Err(Error::Cautious { found: "depends on the parameter" }),
+            (false, true) => Ok(()),
+        }
     }
 }

@@ -45,6 +45,8 @@ struct Step {
 }
 
 impl Formula<1> for Step {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m]: [L; 1]) -> (L, [L; 1]) {
         (p - self.direction.update(m, g).sign() * self.lr, [self.momentum.update(m, g)])

@@ -58,6 +58,7 @@ struct Step {
 
 impl Formula<2> for Step {
     const NORMAL: [bool; 2] = [false, true];
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {

@@ -55,6 +55,8 @@ struct Step<const SQUARES: bool> {
 }
 
 impl<const SQUARES: bool> Formula<2> for Step<SQUARES> {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
         let square = square(g);

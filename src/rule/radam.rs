@@ -50,6 +50,7 @@ struct Step<const RECTIFIED: bool> {
 
 impl<const RECTIFIED: bool> Formula<2> for Step<RECTIFIED> {
     const NORMAL: [bool; 2] = [false, true];
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {

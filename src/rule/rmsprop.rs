@@ -62,6 +62,7 @@ impl<const MOMENTUM: bool, const S: usize> Formula<S> for Step<MOMENTUM> {
         normal[MOMENTUM as usize] = true;
         normal
     };
+    const SHIFTS: bool = true;
 
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, mut s: [L; S]) -> (L, [L; S]) {

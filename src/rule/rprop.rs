@@ -60,6 +60,8 @@ fn by_sign<L: Lane>(x: L, plus: L, minus: L, neither: L) -> L {
 }
 
 impl Formula<2> for Step {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [prev, size]: [L; 2]) -> (L, [L; 2]) {
         let zero = g.splat(0.0);

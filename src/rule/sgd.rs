@@ -46,6 +46,8 @@ struct Plain {
 }
 
 impl Formula<0> for Plain {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
         (p - self.lr.times(g), [])
@@ -60,6 +62,8 @@ struct Momentum<const NESTEROV: bool> {
 }
 
 impl<const NESTEROV: bool> Formula<1> for Momentum<NESTEROV> {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [b]: [L; 1]) -> (L, [L; 1]) {
         let b = self.momentum.times(b) + self.rest.times(g);

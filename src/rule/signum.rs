@@ -44,6 +44,8 @@ struct Plain {
 }
 
 impl Formula<0> for Plain {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
         (p - g.sign() * self.lr, [])
@@ -58,6 +60,8 @@ pub(super) struct Momentum {
 }
 
 impl Formula<1> for Momentum {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m]: [L; 1]) -> (L, [L; 1]) {
         let m = self.mean.update(m, g);

@@ -54,6 +54,8 @@ struct Step {
 }
 
 impl Formula<2> for Step {
+    const SHIFTS: bool = true;
+
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [m, v]: [L; 2]) -> (L, [L; 2]) {
         let (m, v, new) = (m + self.start, v + self.start, square(g));
