@@ -591,6 +591,7 @@ fn smallest(c: f32) -> f32 {
 /// `x * by`, where `x` counts as `+0` if it or the product would be subnormal, but for a `by` of 1 or -1. A `by` that would be
 /// subnormal is multiplied by in two steps, and is zero under 2^-252.
 #[must_use]
+#[allow(clippy::float_cmp, reason = "exactly 1 needs no multiplication")]
 pub fn scale_any(x: f32, by: f64) -> f32 {
     const LEAST: f32 = f32::MIN_POSITIVE; // 2^-126
     if by == 1.0 {
