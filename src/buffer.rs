@@ -64,6 +64,22 @@ impl Buffer {
         Ok(buffers)
     }
 
+    /// A copy that begins at the same offset of another page. Pages that hold nothing but zeros are not touched there, so
+    /// that what the system has mapped lazily stays without memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is no room for it.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        let mut copy =
+            Self::at(self.offset(), self.len()).ok_or(Error::Memory { slots: 1, len: self.len() })?;
+        for (to, from) in copy.chunks_mut(PAGE / 4).zip(self.chunks(PAGE / 4)) {
+            if from.iter().any(|x| x.to_bits() != 0) {
+                to.copy_from_slice(from);
+            }
+        }
+        Ok(copy)
+    }
+
     /// Zeros that begin at an offset of a page. What is shorter than half a page only begins on a cache line, as it would
     /// mostly be gap.
     pub(crate) fn at(offset: usize, len: usize) -> Option<Self> {
@@ -121,12 +137,10 @@ impl DerefMut for Buffer {
     }
 }
 
-/// At the same offset of another page. As with a `Vec`, it panics where there is no memory.
+/// [`try_clone`](Buffer::try_clone), which panics where there is no memory.
 impl Clone for Buffer {
     fn clone(&self) -> Self {
-        let mut copy = Self::at(self.offset(), self.len()).expect("memory for a copy");
-        copy.copy_from_slice(self);
-        copy
+        self.try_clone().expect("memory for a copy")
     }
 }
 

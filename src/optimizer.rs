@@ -34,7 +34,6 @@ use slot::Slot;
 /// assert!(params.iter().all(|p| p.abs() < 0.5));
 /// # Ok(()) }
 /// ```
-#[derive(Clone)]
 pub struct Optimizer<R> {
     members: Vec<Member<R>>,
     /// The end and the member of each run of elements.
@@ -217,6 +216,29 @@ impl<R> Optimizer<R> {
     #[must_use]
     pub const fn parallelism(&self) -> Parallelism {
         self.parallelism
+    }
+}
+
+impl<R: Clone> Optimizer<R> {
+    /// A copy that goes on by itself. State that no step has touched yet takes no memory in it either.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is no room for it.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        Ok(Self {
+            members: self.members.clone(),
+            runs: self.runs.clone(),
+            state: self.state.iter().map(Slot::try_clone).collect::<Result<_, _>>()?,
+            ema: self.ema.as_ref().map(Ema::try_clone).transpose()?,
+            ..*self
+        })
+    }
+}
+
+/// [`try_clone`](Optimizer::try_clone), which panics where there is no memory.
+impl<R: Clone> Clone for Optimizer<R> {
+    fn clone(&self) -> Self {
+        self.try_clone().expect("memory for a copy")
     }
 }
 

@@ -6,7 +6,6 @@ use crate::Error;
 use crate::engine::Follow;
 use crate::rule::range;
 
-#[derive(Clone)]
 pub(super) struct Ema {
     decay: f64,
     begun: bool,
@@ -14,6 +13,10 @@ pub(super) struct Ema {
 }
 
 impl Ema {
+    pub(super) fn try_clone(&self) -> Result<Self, Error> {
+        Ok(Self { average: self.average.try_clone()?, ..*self })
+    }
+
     /// How the average takes in the next parameters.
     pub(super) fn next(&mut self) -> Follow {
         if core::mem::replace(&mut self.begun, true) { Follow::Moving(self.decay) } else { Follow::Copying }

@@ -91,8 +91,15 @@ impl<R: Rule> Member<R> {
     }
 
     /// The group's part of `all`, range by range.
-    pub(super) fn gather(&self, all: &[f32]) -> Vec<f32> {
-        self.group.ranges.iter().flat_map(|range| &all[range.clone()]).copied().collect()
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is no room for it.
+    pub(super) fn gather(&self, all: &[f32]) -> Result<Vec<f32>, Error> {
+        let len = self.group.ranges.iter().map(Range::len).sum();
+        let mut part = Vec::new();
+        part.try_reserve_exact(len).map_err(|_| Error::Memory { slots: 1, len })?;
+        self.group.ranges.iter().for_each(|range| part.extend_from_slice(&all[range.clone()]));
+        Ok(part)
     }
 
     /// Puts back what was gathered.

@@ -1,12 +1,11 @@
 //! State in memory.
 
 use super::Optimizer;
-use crate::Buffer;
 use crate::buffer::{OF_VECS, apart};
 use crate::engine::Tensor;
+use crate::{Buffer, Error};
 
 /// One number of state for each parameter, from zero.
-#[derive(Clone)]
 pub(super) struct Slot {
     pub(super) name: &'static str,
     pub(super) numbers: Buffer,
@@ -20,6 +19,10 @@ impl Slot {
         taken: impl Iterator<Item = usize> + Clone,
     ) -> Option<Self> {
         Some(Self { name, numbers: Buffer::at(apart(taken), len)? })
+    }
+
+    pub(super) fn try_clone(&self) -> Result<Self, Error> {
+        Ok(Self { name: self.name, numbers: self.numbers.try_clone()? })
     }
 
     pub(super) fn offset(&self) -> usize {

@@ -59,7 +59,7 @@ impl<R: Rule> Optimizer<R> {
             let meaning = new.rule.meaning(name);
             match old.names.iter().find(|of| old.rule.meaning(of) == meaning) {
                 Some(&from) if from == name => stays.push(name),
-                Some(from) => moves.push((name, old.gather(self.state(from).unwrap_or_default()))),
+                Some(from) => moves.push((name, old.gather(self.state(from).unwrap_or_default())?)),
                 None => {}
             }
         }
