@@ -28,7 +28,8 @@ fn step(
     grads: impl Deref<Target = [f32]> + 'static,
     parallelism: Parallelism,
 ) -> Draw {
-    let mut optimizer = Optimizer::new(AdamW::default(), n).expect("memory").with_parallelism(parallelism);
+    let mut optimizer = Optimizer::new(AdamW::default(), n).expect("memory");
+    optimizer.set_parallelism(parallelism);
     Box::new(move || optimizer.step(&mut params, &grads).expect("right lengths"))
 }
 

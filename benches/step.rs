@@ -87,8 +87,9 @@ struct Ready {
 
 impl Ready {
     fn new(rule: AnyRule, data: Data, expected: &[u32], level: Level, parallelism: Parallelism) -> Self {
-        let optimizer = Optimizer::new(rule, data.params.len()).expect("a valid rule");
-        let optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+        let mut optimizer = Optimizer::new(rule, data.params.len()).expect("a valid rule");
+        optimizer.set_level(level);
+        optimizer.set_parallelism(parallelism);
         let mut ready = Self { optimizer, params: data.params, grads: data.grads };
         ready.step();
         ready.step();

@@ -89,7 +89,9 @@ fn retrain(rule: AdamW, expected: &[f32], digits: &Digits) -> Result<()> {
     for level in Level::available() {
         for &(threads, parallelism) in PARALLELISMS {
             let way = format!("{level} {threads}");
-            let optimizer = optimizer(rule)?.with_level(level).with_parallelism(parallelism);
+            let mut optimizer = optimizer(rule)?;
+            optimizer.set_level(level);
+            optimizer.set_parallelism(parallelism);
             let run = train(&format!("AdamW, {way}"), optimizer, digits)?;
             expect_same_bits(&run.name, &run.params, expected)?;
             ways.push(way);

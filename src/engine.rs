@@ -27,6 +27,9 @@ pub enum Parallelism {
     /// but no shorter ones than about half of `grain`. Sums are cut otherwise, along their fixed tree, and reading the
     /// gradients alone is shared beyond eight times as many.
     ///
+    /// While it waits for the others, a thread of the pool takes up whatever other jobs there are. So hold no lock around a
+    /// step that those jobs may want: see [`step`](crate::Optimizer::step#locks).
+    ///
     /// A thread that is awake helps within a microsecond. After a millisecond without work the pool sleeps, and takes tens of
     /// microseconds to wake: a caller outside of the pool waits for it, one inside does the work itself meanwhile.
     #[cfg(feature = "rayon")]
@@ -89,6 +92,9 @@ pub(crate) trait Plan: Sync {
 
     /// Whether a formula depends on sums over its layer.
     fn layerwise(&self) -> bool;
+
+    /// Is told that the formula of a group takes another number of slots than it has. Its elements are left alone.
+    fn unlike(&self, group: usize, found: usize);
 }
 
 /// Consecutive elements of one group.

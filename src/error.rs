@@ -1,6 +1,7 @@
 //! What can go wrong.
 
-/// What an [`Optimizer`](crate::Optimizer) refuses. Whenever a call returns one of these, it has written nothing.
+/// What an [`Optimizer`](crate::Optimizer) refuses. Whenever a call returns one of these, it has written nothing (but see
+/// [`Slots`](Self::Slots)).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,28 +26,82 @@ pub enum Error {
         found: usize,
     },
     /// A tensor does not have as many gradients as parameters.
-    #[error("tensor {index} has {params} parameters, but {grads} gradients")]
+    #[error("tensor {index}{} has {params} parameters, but {grads} gradients", named(name))]
     Tensor {
         /// Which tensor of the call, from 0.
         index: usize,
+        /// Its name in the layout, if that has one.
+        name: Option<String>,
         /// How many parameters it has.
         params: usize,
         /// How many gradients it has.
         grads: usize,
     },
+    /// A tensor has not as many parameters as the layout's tensor in its place.
+    #[error("tensor {index} has {found} parameters, but {name:?}, whose place that is, has {expected}")]
+    TensorLength {
+        /// Which tensor of the call, from 0.
+        index: usize,
+        /// The name in the layout.
+        name: String,
+        /// How many parameters the layout has there.
+        expected: usize,
+        /// How many the call's tensor has.
+        found: usize,
+    },
+    /// A tensor of another name than the layout's in its place.
+    #[error("tensor {index} is {found:?}, but must be {expected:?}")]
+    TensorName {
+        /// Which tensor of the call, from 0.
+        index: usize,
+        /// The name in the layout.
+        expected: String,
+        /// The name in the call.
+        found: String,
+    },
+    /// Not as many tensors as the layout has.
+    #[error("{found} tensors, but the layout has {expected}")]
+    TensorCount {
+        /// How many the layout has.
+        expected: usize,
+        /// How many the call has.
+        found: usize,
+    },
     /// Gradients are not finite, and the call asked for an error then.
-    #[error("gradients are not finite: {count} in all, the first at {first}")]
+    #[error("gradients are not finite: {count} in all, the first at {first}{}", in_tensor(tensor))]
     NonFinite {
         /// How many.
         count: u64,
-        /// Where the first is.
+        /// Where the first is among all.
         first: usize,
+        /// The name of the tensor that holds it, if the layout has one.
+        tensor: Option<String>,
     },
-    /// A group, or a range of it, has no parameters.
-    #[error("group {group} has a range without parameters, or no range")]
+    /// What is wrong with a group's rule.
+    #[error("group {group}{}: {error}", named(tensor))]
+    Group {
+        /// Which group, from 0.
+        group: usize,
+        /// The name of its first tensor, if the layout has one.
+        tensor: Option<String>,
+        /// What is wrong.
+        error: Box<Self>,
+    },
+    /// A group has no range.
+    #[error("group {group} has no parameters")]
     EmptyGroup {
         /// Which group, from 0.
         group: usize,
+    },
+    /// A range of a group has no parameters.
+    #[error("group {group} has a range without parameters, {start}..{end}")]
+    EmptyRange {
+        /// Which group, from 0.
+        group: usize,
+        /// Where the range begins.
+        start: usize,
+        /// Where it ends.
+        end: usize,
     },
     /// A group's range ends behind the last parameter.
     #[error("group {group} has parameters {start}..{end}, but there are only {len}")]
@@ -61,7 +116,7 @@ pub enum Error {
         len: usize,
     },
     /// Two ranges hold the same parameters.
-    #[error("parameters {start}..{end} are in group {} and in group {}", groups.0, groups.1)]
+    #[error("parameters {start}..{end}{} are in group {} and in group {}", in_tensor(tensor), groups.0, groups.1)]
     Overlap {
         /// Which groups, from 0. It may be one and the same.
         groups: (usize, usize),
@@ -69,14 +124,18 @@ pub enum Error {
         start: usize,
         /// Where what is in both ends.
         end: usize,
+        /// The name of the tensor that holds the first, if the layout has one.
+        tensor: Option<String>,
     },
     /// No group holds these parameters.
-    #[error("parameters {start}..{end} are in no group")]
+    #[error("parameters {start}..{end}{} are in no group", in_tensor(tensor))]
     Gap {
         /// The first parameter without a group.
         start: usize,
         /// The next one with a group, or the end.
         end: usize,
+        /// The name of the tensor that holds the first, if the layout has one.
+        tensor: Option<String>,
     },
     /// There is no such group.
     #[error("there is no group {found}, but {groups} in all")]
@@ -86,6 +145,28 @@ pub enum Error {
         /// How many there are.
         groups: usize,
     },
+    /// No group's rule has state of this name.
+    #[error("no group has a state {name:?}")]
+    NoState {
+        /// The name.
+        name: String,
+    },
+    /// State for a group whose rule has none of this name.
+    #[error("group {group} has no state {name:?}, but what is given for it is not zero at {first}")]
+    Stateless {
+        /// Which group, from 0.
+        group: usize,
+        /// The name.
+        name: &'static str,
+        /// The first place that is not zero.
+        first: usize,
+    },
+    /// There is no average of the weights: it was not asked for, or no step has been taken since.
+    #[error("there is no average of the weights yet")]
+    NoEma,
+    /// The parameters have changed places with their average.
+    #[error("the parameters are in the place of their average: swap them back first")]
+    Swapped,
     /// A name stands for two things.
     #[error("two {what} are named {name:?}")]
     Name {
@@ -106,7 +187,8 @@ pub enum Error {
         /// The largest number.
         allowed: usize,
     },
-    /// A rule hands over a formula with another number of state slots than it names.
+    /// A rule hands over a formula with another number of state slots than it names. If it has not done so when it was asked
+    /// before the step, elements of other formulas have been stepped by then, and the step is not counted.
     #[error("the rule names {expected} state slots, but its formula takes {found}")]
     Slots {
         /// How many [`Rule::slots`](crate::Rule::slots) names.
@@ -128,4 +210,12 @@ pub enum Error {
         /// Elements in each.
         len: usize,
     },
+}
+
+fn named(name: &Option<String>) -> String {
+    name.as_ref().map_or_else(String::new, |name| format!(" ({name:?})"))
+}
+
+fn in_tensor(name: &Option<String>) -> String {
+    name.as_ref().map_or_else(String::new, |name| format!(" (in {name:?})"))
 }

@@ -4,7 +4,9 @@ mod ema;
 mod group;
 mod layout;
 mod pipeline;
+mod rate;
 mod slot;
+mod state;
 mod step;
 mod switch;
 
@@ -38,7 +40,7 @@ pub struct Optimizer<R> {
     members: Vec<Member<R>>,
     /// The end and the member of each run of elements.
     runs: Vec<(usize, usize)>,
-    len: usize,
+    layout: Layout,
     steps: u64,
     state: Vec<Slot>,
     ema: Option<Ema>,
@@ -49,7 +51,8 @@ pub struct Optimizer<R> {
 }
 
 impl<R: Rule> Optimizer<R> {
-    /// An optimizer for `len` parameters at the best level of this CPU, in parallel if feature `rayon` is on.
+    /// An optimizer for parameters that are so many, or laid out so: `layout` is their number or a [`Layout`], whose tensors
+    /// each call must then hand over in its order. At the best level of this CPU, in parallel if feature `rayon` is on.
     ///
     /// The state is one `f32` for each parameter and each of the rule's [`slots`](Rule::slots), all zero. Where the
     /// system maps zeroed memory lazily, its pages belong to the threads that first step over them.
@@ -58,32 +61,42 @@ impl<R: Rule> Optimizer<R> {
     /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does
     /// not take the state that it names, [`Error::Name`] if it names a slot twice, [`Error::TooManySlots`] if it names
     /// more than sixteen, [`Error::Memory`] if there is no room for the state.
-    pub fn new(rule: R, len: usize) -> Result<Self, Error> {
-        let member = Member::new(Group::new(rule, 0..len))?;
-        Self::from_members(vec![member], vec![(len, 0)], len)
+    pub fn new(rule: R, layout: impl Into<Layout>) -> Result<Self, Error> {
+        let layout = layout.into();
+        let member = Member::new(Group::new(rule, 0..layout.len()))?;
+        let runs = vec![(layout.len(), 0)];
+        Self::from_members(vec![member], runs, layout)
     }
 
-    /// An optimizer for `len` parameters in groups, each with its own rule.
+    /// An optimizer for parameters in groups, each with its own rule. What they are in all is said as to [`new`](Self::new).
     ///
     /// Rules of several kinds are a matter for [`AnyRule`](crate::AnyRule). State that a group's rule does not have
     /// costs addresses, but no memory where the system maps it lazily.
     ///
     /// # Errors
-    /// As [`new`](Self::new); [`Error::Gap`] and [`Error::Overlap`] if the groups' ranges do not hold every
-    /// parameter once, [`Error::OutOfRange`] if one ends behind the last, [`Error::EmptyGroup`] if a group or a range
-    /// of it has no parameters.
-    pub fn with_groups(groups: impl IntoIterator<Item = Group<R>>, len: usize) -> Result<Self, Error> {
-        let members = groups.into_iter().map(Member::new).collect::<Result<Vec<_>, _>>()?;
-        let runs = group::runs(&members, len)?;
-        Self::from_members(members, runs, len)
+    /// As [`new`](Self::new), what is wrong with a rule in an [`Error::Group`]; [`Error::Gap`] and [`Error::Overlap`] if the
+    /// groups' ranges do not hold every parameter once, [`Error::OutOfRange`] if one ends behind the last,
+    /// [`Error::EmptyGroup`] and [`Error::EmptyRange`] if a group or a range of it has no parameters.
+    pub fn with_groups(
+        groups: impl IntoIterator<Item = Group<R>>,
+        layout: impl Into<Layout>,
+    ) -> Result<Self, Error> {
+        let layout = layout.into();
+        let member = |(index, group): (usize, Group<R>)| {
+            let first = group.ranges.first().cloned();
+            Member::new(group).map_err(|error| layout.in_group(index, first.as_ref(), error))
+        };
+        let members = groups.into_iter().enumerate().map(member).collect::<Result<Vec<_>, _>>()?;
+        let runs = group::runs(&members, &layout)?;
+        Self::from_members(members, runs, layout)
     }
 
     fn from_members(
         mut members: Vec<Member<R>>,
         runs: Vec<(usize, usize)>,
-        len: usize,
+        layout: Layout,
     ) -> Result<Self, Error> {
-        let mut state: Vec<Slot> = Vec::new();
+        let (len, mut state) = (layout.len(), Vec::<Slot>::new());
         for member in &mut members {
             for name in member.names {
                 if state.iter().all(|slot| slot.name != *name) {
@@ -98,51 +111,7 @@ impl<R: Rule> Optimizer<R> {
             member.slots = place_slots(&state, member.names);
         }
         let (level, parallelism) = (Level::best(), Parallelism::default());
-        Ok(Self { members, runs, len, steps: 0, state, ema: None, callers: None, level, parallelism })
-    }
-
-    /// Computes with the vectors of `level`.
-    #[must_use]
-    pub fn with_level(self, level: Level) -> Self {
-        Self { level, ..self }
-    }
-
-    /// Computes on the calling thread or over rayon.
-    #[must_use]
-    pub fn with_parallelism(self, parallelism: Parallelism) -> Self {
-        Self { parallelism, ..self }
-    }
-
-    /// The learning rate of the first group, without its [`lr_scale`](Group::lr_scale).
-    #[must_use]
-    pub fn lr(&self) -> f64 {
-        self.rule().shared().lr
-    }
-
-    /// Changes the learning rate of every group to this one, from the next step on. Each multiplies it by its
-    /// [`lr_scale`](Group::lr_scale), which is how groups under one schedule learn at rates of their own.
-    ///
-    /// # Errors
-    /// [`Error::Hyperparameter`] if a rule does not allow it; all learning rates stay as they were then.
-    pub fn set_lr(&mut self, lr: f64) -> Result<(), Error> {
-        for member in &self.members {
-            member.at_lr(lr)?;
-        }
-        for member in &mut self.members {
-            (member.group.rule, member.rule) = member.at_lr(lr)?;
-        }
-        Ok(())
-    }
-
-    /// Changes the learning rate of one group, from the next step on.
-    ///
-    /// # Errors
-    /// [`Error::NoGroup`], or [`Error::Hyperparameter`] if the rule does not allow it; it stays as it was then.
-    pub fn set_group_lr(&mut self, group: usize, lr: f64) -> Result<(), Error> {
-        let rules = self.member(group)?.at_lr(lr)?;
-        let member = &mut self.members[group];
-        (member.group.rule, member.rule) = rules;
-        Ok(())
+        Ok(Self { members, runs, layout, steps: 0, state, ema: None, callers: None, level, parallelism })
     }
 
     /// Leaves the parameters of a group alone from the next step on, or steps over them again. Its state and its step
@@ -159,33 +128,13 @@ impl<R: Rule> Optimizer<R> {
     fn member(&self, group: usize) -> Result<&Member<R>, Error> {
         self.members.get(group).ok_or(Error::NoGroup { found: group, groups: self.members.len() })
     }
-
-    /// The state of the name, one number for each parameter, zero in groups whose rule has no such slot; `None` if no
-    /// group's rule has it.
-    #[must_use]
-    pub fn state(&self, name: &str) -> Option<&[f32]> {
-        self.state.iter().find(|slot| slot.name == name).map(|slot| &*slot.numbers)
-    }
 }
 
 impl<R> Optimizer<R> {
-    /// How many steps have been taken. Skipped steps are not among them.
-    #[must_use]
-    pub const fn steps(&self) -> u64 {
-        self.steps
-    }
-
     /// The groups, in the order in which they were given; one, if there were none.
     #[must_use]
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group<R>> {
         self.members.iter().map(|member| &member.group)
-    }
-
-    /// How many steps a group has taken, which its rule counts from: not those while it was frozen, nor those before a
-    /// [rule](Self::set_rule) that has nothing in common with the one before.
-    #[must_use]
-    pub fn group_steps(&self, group: usize) -> Option<u64> {
-        self.members.get(group).map(|member| member.steps)
     }
 
     /// The rule, or that of the first group.
@@ -194,16 +143,32 @@ impl<R> Optimizer<R> {
         &self.members[0].group.rule
     }
 
+    /// What the parameters are. Without names, if only their number was given.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// How many parameters the optimizer was made for.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len
+        self.layout.len()
     }
 
     /// Whether it was made for none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
+    }
+
+    /// Computes with the vectors of `level`, from the next step on.
+    pub const fn set_level(&mut self, level: Level) {
+        self.level = level;
+    }
+
+    /// Computes on the calling thread or over rayon, from the next step on.
+    pub const fn set_parallelism(&mut self, parallelism: Parallelism) {
+        self.parallelism = parallelism;
     }
 
     /// The vectors it computes with.
@@ -228,6 +193,7 @@ impl<R: Clone> Optimizer<R> {
         Ok(Self {
             members: self.members.clone(),
             runs: self.runs.clone(),
+            layout: self.layout.clone(),
             state: self.state.iter().map(Slot::try_clone).collect::<Result<_, _>>()?,
             ema: self.ema.as_ref().map(Ema::try_clone).transpose()?,
             ..*self
@@ -247,7 +213,7 @@ impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Optimizer")
             .field("groups", &self.groups().collect::<Vec<_>>())
-            .field("len", &self.len)
+            .field("len", &self.len())
             .field("steps", &self.steps)
             .field("level", &self.level)
             .field("parallelism", &self.parallelism)

@@ -46,8 +46,9 @@ fn main() {
 }
 
 fn serial(rule: AnyRule, level: Level) {
-    let mut optimizer =
-        Optimizer::new(rule, 1000).unwrap().with_level(level).with_parallelism(Parallelism::Serial);
+    let mut optimizer = Optimizer::new(rule, 1000).unwrap();
+    optimizer.set_level(level);
+    optimizer.set_parallelism(Parallelism::Serial);
     let (mut params, grads) = (vec![0.5; 1000], vec![0.25; 1000]);
     let counted = allocations(|| {
         for _ in 0..100 {
@@ -63,8 +64,9 @@ fn serial(rule: AnyRule, level: Level) {
 /// To be called from within the pool, as rayon itself allocates when a call comes from outside.
 #[cfg(feature = "rayon")]
 fn parallel(rule: AnyRule, level: Level) {
-    let mut optimizer = Optimizer::new(rule, 10_000).unwrap().with_level(level);
-    optimizer = optimizer.with_parallelism(Parallelism::Rayon { grain: 64 });
+    let mut optimizer = Optimizer::new(rule, 10_000).unwrap();
+    optimizer.set_level(level);
+    optimizer.set_parallelism(Parallelism::Rayon { grain: 64 });
     let (mut params, grads) = (vec![0.5; 10_000], vec![0.25; 10_000]);
     let counted = allocations(|| {
         for _ in 0..100 {
@@ -101,7 +103,7 @@ fn from_outside() {
     let mut optimizer = Optimizer::new(AnyRule::all()[2], 1000).unwrap();
     let (mut params, grads) = (vec![0.5; 1000], vec![0.25; 1000]);
     let mut counted = |grain| {
-        optimizer = optimizer.clone().with_parallelism(Parallelism::Rayon { grain });
+        optimizer.set_parallelism(Parallelism::Rayon { grain });
         optimizer.step(&mut params, &grads).unwrap();
         allocations(|| (0..STEPS).for_each(|_| optimizer.step(&mut params, &grads).unwrap()))
     };

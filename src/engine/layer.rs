@@ -50,7 +50,7 @@ impl WithFormula for Measured<'_, '_, '_, '_> {
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
         let Self { sweep, part, slots } = self;
-        if !F::LAYERWISE {
+        if !F::LAYERWISE || slots.len() != S {
             return None;
         }
         let layer = measure(sweep.level, sweep.parallelism, &formula, part, slots);

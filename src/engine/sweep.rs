@@ -63,7 +63,10 @@ impl Sweep {
                 let mut visit = Visit { level, start: part.start, changes, follow: beside.follow, average };
                 match group {
                     Some(group) => {
-                        plan.at(group, Update { part, slots: plan.slots(group), visit: &mut visit });
+                        let update = Update { part, slots: plan.slots(group), visit: &mut visit };
+                        if let Err(found) = plan.at(group, update) {
+                            plan.unlike(group, found);
+                        }
                     }
                     None => take(&mut part.span).for_each(|tensor| visit.frozen(tensor)),
                 }
@@ -114,6 +117,8 @@ impl<F: Formula<S>, const S: usize> Plan for Same<'_, F, S> {
     fn layerwise(&self) -> bool {
         false
     }
+
+    fn unlike(&self, _group: usize, _found: usize) {}
 }
 
 /// A formula to come, and the elements that it is to be applied to.
@@ -125,20 +130,25 @@ struct Update<'s, 'a, 'b, 'c, 'd> {
 }
 
 impl WithFormula for Update<'_, '_, '_, '_, '_> {
-    type Output = ();
+    /// An error is how many slots the formula takes, where they are not as many as there are.
+    type Output = Result<(), usize>;
 
-    fn formula<F: Formula<S>, const S: usize>(self, formula: F) {
+    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
         let Self { part, slots, visit } = self;
+        if slots.len() != S {
+            return Err(S);
+        }
         let mut state = select(part.state, slots);
         for tensor in take(&mut part.span) {
             let state = split_off(&mut state, tensor.params.len());
             match tensor {
-                Tensor { params, grads: Grads::Keep(grads) } if visit.nothing_beside() => {
+                Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
                     walk(visit.level, &formula, Streams { params, grads, state });
                 }
                 tensor => visit.update(&formula, tensor, state),
             }
         }
+        Ok(())
     }
 }
 

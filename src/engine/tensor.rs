@@ -21,6 +21,7 @@ use core::mem::take;
 pub struct Tensor<'a> {
     pub(super) params: &'a mut [f32],
     pub(super) grads: Grads<'a>,
+    pub(crate) name: Option<&'a str>,
 }
 
 #[derive(Debug)]
@@ -33,13 +34,20 @@ impl<'a> Tensor<'a> {
     /// Gradients that are only read. A step checks that there are as many as parameters.
     #[must_use]
     pub const fn new(params: &'a mut [f32], grads: &'a [f32]) -> Self {
-        Self { params, grads: Grads::Keep(grads) }
+        Self { params, grads: Grads::Keep(grads), name: None }
     }
 
     /// Gradients that are set to zero in the same pass, also by a step that is skipped, but not by one that fails.
     #[must_use]
     pub const fn zeroing(params: &'a mut [f32], grads: &'a mut [f32]) -> Self {
-        Self { params, grads: Grads::Zero(grads) }
+        Self { params, grads: Grads::Zero(grads), name: None }
+    }
+
+    /// The same with a name, which must then be that of its place in the optimizer's [`Layout`](crate::Layout). It says
+    /// nothing to an optimizer that was made without one.
+    #[must_use]
+    pub const fn named(self, name: &'a str) -> Self {
+        Self { name: Some(name), ..self }
     }
 
     /// How many parameters and how many gradients.
@@ -84,7 +92,7 @@ impl<'a> Tensor<'a> {
             Grads::Keep(grads) => Grads::Keep(grads),
             Grads::Zero(grads) => Grads::Zero(grads),
         };
-        Tensor { params: self.params, grads }
+        Tensor { params: self.params, grads, name: None }
     }
 
     pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
@@ -99,7 +107,8 @@ impl<'a> Tensor<'a> {
                 (Grads::Zero(left), Grads::Zero(right))
             }
         };
-        (Self { params, grads }, Self { params: params_right, grads: grads_right })
+        let right = Self { params: params_right, grads: grads_right, name: None };
+        (Self { params, grads, name: None }, right)
     }
 }
 

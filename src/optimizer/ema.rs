@@ -8,7 +8,9 @@ use crate::rule::range;
 
 pub(super) struct Ema {
     decay: f64,
-    begun: bool,
+    pub(super) begun: bool,
+    /// Whether the parameters are in its place.
+    swapped: bool,
     pub(super) average: Slot,
 }
 
@@ -18,14 +20,19 @@ impl Ema {
     }
 
     /// How the average takes in the next parameters.
-    pub(super) fn next(&mut self) -> Follow {
-        if core::mem::replace(&mut self.begun, true) { Follow::Moving(self.decay) } else { Follow::Copying }
+    pub(super) fn follow(&self) -> Follow {
+        if self.begun { Follow::Moving(self.decay) } else { Follow::Copying }
+    }
+
+    /// Whether it may be written.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.swapped { Err(Error::Swapped) } else { Ok(()) }
     }
 }
 
 impl<R> Optimizer<R> {
     /// Keeps an exponential moving average of the parameters, which often generalizes better than the last of them, or
-    /// changes how much of itself it keeps.
+    /// changes how much of itself it keeps, or with `None` ends and forgets it.
     ///
     /// It begins as the parameters that the next step leaves, and from then on moves by `1 - decay` of the way to them
     /// at every step that is not skipped, as `torch.optim.swa_utils.get_ema_multi_avg_fn`. It is computed in the pass of
@@ -44,23 +51,88 @@ impl<R> Optimizer<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Hyperparameter`] if `decay` is out of range, [`Error::Memory`] if there is no room for the average. The
-    /// optimizer is as it was then.
-    pub fn set_ema(&mut self, decay: f64) -> Result<(), Error> {
+    /// [`Error::Hyperparameter`] if `decay` is out of range, [`Error::Memory`] if there is no room for the average,
+    /// [`Error::Swapped`] if it is to end while the parameters are in its place. The optimizer is as it was then.
+    pub fn set_ema(&mut self, decay: impl Into<Option<f64>>) -> Result<(), Error> {
+        let Some(decay) = decay.into() else {
+            self.ema.as_ref().map_or(Ok(()), Ema::check)?;
+            self.ema = None;
+            return Ok(());
+        };
         range::fraction("decay", decay)?;
         if let Some(ema) = &mut self.ema {
             ema.decay = decay;
         } else {
-            let average =
-                Slot::new("ema", self.len, self.taken()).ok_or(Error::Memory { slots: 1, len: self.len })?;
-            self.ema = Some(Ema { decay, begun: false, average });
+            let len = self.len();
+            let average = Slot::new("ema", len, self.taken()).ok_or(Error::Memory { slots: 1, len })?;
+            self.ema = Some(Ema { decay, begun: false, swapped: false, average });
         }
         Ok(())
     }
 
-    /// The average of the parameters over time; `None` if it was not asked for, or if no step has been taken since.
+    /// The average of the parameters over time; `None` if it was not asked for, if no step has been taken since, or while the
+    /// parameters are [in its place](Self::swap_ema).
     #[must_use]
     pub fn ema(&self) -> Option<&[f32]> {
-        self.ema.as_ref().filter(|ema| ema.begun).map(|ema| &*ema.average.numbers)
+        self.ema.as_ref().filter(|ema| ema.begun && !ema.swapped).map(|ema| &*ema.average.numbers)
+    }
+
+    /// How much of itself the average keeps at a step; `None` if there is none.
+    #[must_use]
+    pub fn ema_decay(&self) -> Option<f64> {
+        self.ema.as_ref().map(|ema| ema.decay)
+    }
+
+    /// Goes on from an average of an earlier run, bit for bit.
+    ///
+    /// # Errors
+    /// [`Error::NoEma`] if [none is kept](Self::set_ema), [`Error::Length`] if there is not a number for each parameter,
+    /// [`Error::Swapped`] if the parameters are in its place. Nothing has been written then.
+    pub fn restore_ema(&mut self, average: &[f32]) -> Result<(), Error> {
+        self.layout.check_len("ema", average.len())?;
+        self.ema.as_ref().ok_or(Error::NoEma)?.check()?;
+        self.settled();
+        if let Some(ema) = &mut self.ema {
+            ema.average.numbers.copy_from_slice(average);
+            ema.begun = true;
+        }
+        Ok(())
+    }
+
+    /// Lets parameters and average change places: to evaluate or ship the average in the place where the parameters are.
+    /// The second call puts both back, bit for bit; until then, steps are an error. `params` are slices that laid end to end
+    /// are the parameters.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{Optimizer, Sgd};
+    /// let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 3)?;
+    /// optimizer.set_ema(0.5)?;
+    /// let (mut weight, mut bias) = ([3.0; 2], [1.0]);
+    /// let tensors = |weight, bias| [lanestep::Tensor::new(weight, &[1.0; 2]), lanestep::Tensor::new(bias, &[1.0])];
+    /// optimizer.step_with(&mut tensors(&mut weight, &mut bias), &Default::default())?;
+    /// optimizer.step_with(&mut tensors(&mut weight, &mut bias), &Default::default())?;
+    /// optimizer.swap_ema(&mut [&mut weight, &mut bias])?;
+    /// assert_eq!((weight, bias), ([1.5; 2], [-0.5])); // evaluate now
+    /// optimizer.swap_ema(&mut [&mut weight, &mut bias])?;
+    /// assert_eq!((weight, bias), ([1.0; 2], [-1.0]));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoEma`] if there is no average yet; [`Error::Length`] if all slices together are not as long as the
+    /// parameters. Nothing has been written then.
+    pub fn swap_ema(&mut self, params: &mut [&mut [f32]]) -> Result<(), Error> {
+        let found = params.iter().fold(0_usize, |sum, params| sum.saturating_add(params.len()));
+        self.layout.check_len("params", found)?;
+        let ema = self.ema.as_mut().filter(|ema| ema.begun).ok_or(Error::NoEma)?;
+        let mut rest = &mut *ema.average.numbers;
+        for params in params {
+            let (here, after) = rest.split_at_mut(params.len());
+            here.swap_with_slice(params);
+            rest = after;
+        }
+        ema.swapped = !ema.swapped;
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Parameters that share hyperparameters.
 
+use super::Layout;
 use crate::rule::range;
 use crate::{Error, Formula, Rule, WithFormula};
 use core::ops::Range;
@@ -26,9 +27,9 @@ pub struct Group<R> {
     pub rule: R,
     /// Where they are in the flat vector, or in the tensors of a call laid end to end.
     pub ranges: Vec<Range<usize>>,
-    /// What the rule's learning rate is multiplied by, in `[0, f32::MAX]`.
+    /// What the rule's learning rate is multiplied by, in `[0, f32::MAX]`. Default: 1.
     pub lr_scale: f64,
-    /// Whether they are left alone: neither measured nor updated, and their steps are not counted.
+    /// Whether they are left alone: neither measured nor updated, and their steps are not counted. Default: no.
     pub frozen: bool,
 }
 
@@ -50,6 +51,8 @@ pub(super) struct Member<R> {
     pub(super) group: Group<R>,
     /// The group's rule at the learning rate that it is stepped with.
     pub(super) rule: R,
+    /// The learning rate of the rule as it was given, which the others' are in proportion to.
+    pub(super) given_lr: f64,
     pub(super) steps: u64,
     /// The rule's slots.
     pub(super) names: &'static [&'static str],
@@ -67,9 +70,9 @@ impl<R: Rule> Member<R> {
         if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             return Err(Error::Name { what: "state slots", name: (*name).to_owned() });
         }
-        let lr = group.rule.shared().lr;
-        let mut member = Self { rule: group.rule.clone(), group, steps: 0, names, slots: vec![] };
-        (_, member.rule) = member.at_lr(lr)?;
+        let given_lr = group.rule.shared().lr;
+        let mut member = Self { rule: group.rule.clone(), group, given_lr, steps: 0, names, slots: vec![] };
+        (_, member.rule) = member.at_lr(given_lr)?;
         member.layerwise()?;
         Ok(member)
     }
@@ -134,9 +137,11 @@ impl WithFormula for Look {
 }
 
 /// The end and the group of each run of elements, in order, for groups that cover `0..len` once.
-pub(super) fn runs<R>(members: &[Member<R>], len: usize) -> Result<Vec<(usize, usize)>, Error> {
+pub(super) fn runs<R>(members: &[Member<R>], layout: &Layout) -> Result<Vec<(usize, usize)>, Error> {
+    let len = layout.len();
+    let gap = |start, end| Err(Error::Gap { start, end, tensor: layout.name_at(start) });
     if members.is_empty() {
-        return Err(Error::Gap { start: 0, end: len });
+        return gap(0, len);
     }
     let mut ranges = Vec::new();
     for (group, member) in members.iter().enumerate() {
@@ -145,7 +150,7 @@ pub(super) fn runs<R>(members: &[Member<R>], len: usize) -> Result<Vec<(usize, u
         }
         for &Range { start, end } in &member.group.ranges {
             if start >= end {
-                return Err(Error::EmptyGroup { group });
+                return Err(Error::EmptyRange { group, start, end });
             }
             if end > len {
                 return Err(Error::OutOfRange { group, start, end, len });
@@ -158,10 +163,11 @@ pub(super) fn runs<R>(members: &[Member<R>], len: usize) -> Result<Vec<(usize, u
     let (mut covered, mut last) = (0, 0);
     for (start, end, group) in ranges {
         if start > covered {
-            return Err(Error::Gap { start: covered, end: start });
+            return gap(covered, start);
         }
         if start < covered {
-            return Err(Error::Overlap { groups: (last, group), start, end: end.min(covered) });
+            let (groups, end, tensor) = ((last, group), end.min(covered), layout.name_at(start));
+            return Err(Error::Overlap { groups, start, end, tensor });
         }
         match runs.last_mut() {
             Some((run_end, of)) if *of == group => *run_end = end,
@@ -170,7 +176,7 @@ pub(super) fn runs<R>(members: &[Member<R>], len: usize) -> Result<Vec<(usize, u
         (covered, last) = (end, group);
     }
     if covered < len {
-        return Err(Error::Gap { start: covered, end: len });
+        return gap(covered, len);
     }
     Ok(runs)
 }

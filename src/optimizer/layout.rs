@@ -1,9 +1,13 @@
 //! Names for ranges of the flat vector.
 
-use crate::Error;
+use crate::{Error, Tensor};
 use core::ops::Range;
 
-/// Named tensors laid end to end.
+/// Named tensors laid end to end, or just a number of parameters.
+///
+/// An optimizer that is made from one with names knows its tensors: each call must hand them over in this order, and what
+/// has another length, or says that it has another [name](Tensor::named), is an error. One slice of all parameters will do as
+/// well.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -24,6 +28,7 @@ use core::ops::Range;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<(String, Range<usize>)>,
+    len: usize,
 }
 
 impl Layout {
@@ -32,15 +37,15 @@ impl Layout {
     /// # Errors
     /// [`Error::Name`] if two have one name, [`Error::TooManyElements`] if there are more than addresses.
     pub fn new<N: Into<String>>(tensors: impl IntoIterator<Item = (N, usize)>) -> Result<Self, Error> {
-        let (mut layout, mut names, mut start) = (Self::default(), std::collections::HashSet::new(), 0_usize);
+        let (mut layout, mut names) = (Self::default(), std::collections::HashSet::new());
         for (name, len) in tensors {
             let name = name.into();
             if !names.insert(name.clone()) {
                 return Err(Error::Name { what: "tensors", name });
             }
-            let end = start.checked_add(len).ok_or(Error::TooManyElements { allowed: usize::MAX })?;
-            layout.tensors.push((name, start..end));
-            start = end;
+            let start = layout.len;
+            layout.len = start.checked_add(len).ok_or(Error::TooManyElements { allowed: usize::MAX })?;
+            layout.tensors.push((name, start..layout.len));
         }
         Ok(layout)
     }
@@ -79,13 +84,71 @@ impl Layout {
 
     /// How many elements there are in all.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.tensors.last().map_or(0, |(_, range)| range.end)
+    pub const fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The name of the tensor that holds an element.
+    pub(super) fn name_at(&self, place: usize) -> Option<String> {
+        self.at(place).map(|(name, _)| name.to_owned())
+    }
+
+    /// An error that says which group it is about.
+    pub(super) fn in_group(&self, group: usize, first: Option<&Range<usize>>, error: Error) -> Error {
+        let tensor = first.and_then(|range| self.name_at(range.start));
+        Error::Group { group, tensor, error: Box::new(error) }
+    }
+
+    /// Whether these are the tensors, or one slice of all.
+    pub(super) fn check(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
+        let mut all = 0_usize;
+        for (index, tensor) in tensors.iter().enumerate() {
+            let (params, grads) = tensor.lens();
+            if params != grads {
+                let name = self.tensors.get(index).map(|(name, _)| name.clone());
+                return Err(Error::Tensor { index, name, params, grads });
+            }
+            all = all.saturating_add(params);
+        }
+        let flat = matches!(tensors, [tensor] if tensor.name.is_none() && all == self.len);
+        if self.tensors.is_empty() || flat {
+            return self.check_len("params", all);
+        }
+        for (index, (tensor, (name, range))) in tensors.iter().zip(&self.tensors).enumerate() {
+            let (expected, (found, _)) = (range.len(), tensor.lens());
+            if let Some(of) = tensor.name.filter(|of| of != name) {
+                return Err(Error::TensorName { index, expected: name.clone(), found: of.to_owned() });
+            }
+            if found != expected {
+                return Err(Error::TensorLength { index, name: name.clone(), expected, found });
+            }
+        }
+        let (expected, found) = (self.tensors.len(), tensors.len());
+        if found == expected { Ok(()) } else { Err(Error::TensorCount { expected, found }) }
+    }
+
+    /// Whether a slice of all parameters has their number.
+    pub(super) fn check_len(&self, what: &'static str, found: usize) -> Result<(), Error> {
+        let expected = self.len;
+        if found == expected { Ok(()) } else { Err(Error::Length { what, expected, found }) }
+    }
+}
+
+/// So many parameters, of no tensors in particular.
+impl From<usize> for Layout {
+    fn from(len: usize) -> Self {
+        Self { tensors: vec![], len }
+    }
+}
+
+impl From<&Self> for Layout {
+    fn from(layout: &Self) -> Self {
+        layout.clone()
     }
 }

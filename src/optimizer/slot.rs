@@ -38,6 +38,11 @@ impl<R> Optimizer<R> {
         callers.into_iter().chain(self.state.iter().chain(average).map(Slot::offset))
     }
 
+    /// State that is no longer zero stays where it is.
+    pub(super) fn settled(&mut self) {
+        self.callers.get_or_insert([OF_VECS; 2]);
+    }
+
     /// Before the first step, when the state is still zero and the caller's slices are known. Of many tensors no two begin
     /// at the same offset, and the state of each has another again.
     #[cold]

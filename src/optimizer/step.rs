@@ -1,5 +1,6 @@
 //! One step.
 
+use super::ema::Ema;
 use super::group::Member;
 use super::{Gradients, NonFinite, Optimizer, Pipeline, Report, Update};
 use crate::engine::{self, Beside, Plan, SLOTS, Sweep, Tensor};
@@ -7,6 +8,7 @@ use crate::formula::Condition;
 use crate::rule::Shared;
 use crate::{Error, Formula, Rule, WithFormula};
 use core::slice::from_mut;
+use std::sync::OnceLock;
 
 impl<R: Rule> Optimizer<R> {
     /// One step: updates `params` and the state by the gradients `grads`, and counts.
@@ -18,34 +20,46 @@ impl<R: Rule> Optimizer<R> {
     /// It allocates nothing itself. From outside of its pool, rayon allocates a job for a step that is shared, and a block
     /// of its queue now and then.
     ///
+    /// Where the rule is one of your own and panics, some elements have been stepped and others not; the step is not counted,
+    /// and an average of the weights that had not begun has not.
+    ///
+    /// # Locks
+    /// Mind a lock that is held around a step over rayon, as with an optimizer in a `Mutex` that several jobs of a pool step. A
+    /// thread that waits for its share to be done takes up other jobs meanwhile, and if one of these wants the same lock it waits
+    /// for itself, for ever; and a thread outside of the pool that holds it waits for threads that wait for it. There are
+    /// ways around it: collect what the jobs have found and step after them, as trainers do; or give each job an optimizer of
+    /// its own; or step on the thread that holds the lock alone, with [`Parallelism::Serial`](crate::Parallelism::Serial).
+    ///
     /// # Errors
-    /// [`Error::Length`] if a slice has not [`len`](Self::len) elements. Nothing has been written then.
+    /// [`Error::Length`] if a slice has not [`len`](Self::len) elements, [`Error::Swapped`] if the parameters are in the place
+    /// of their [average](Self::swap_ema). Nothing has been written then.
     pub fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), Error> {
-        for (what, found) in [("params", params.len()), ("grads", grads.len())] {
-            if found != self.len {
-                return Err(Error::Length { what, expected: self.len, found });
-            }
-        }
+        self.layout.check_len("params", params.len())?;
+        self.layout.check_len("grads", grads.len())?;
         self.run(from_mut(&mut Tensor::new(params, grads)), &Pipeline::default()).map(drop)
     }
 
-    /// One step over many tensors, which laid end to end are the parameters, with what `pipeline` asks for on the way.
+    /// One step over many tensors, which laid end to end are the parameters, with what `pipeline` asks for on the way. If the
+    /// optimizer was made from a [`Layout`](crate::Layout) with names, they are its tensors, or one slice of all.
     ///
     /// The bits are those of one slice for all, in one parallel region that is shared out by elements and not by tensors;
     /// only for [layerwise](crate::Formula::LAYERWISE) rules is each tensor a layer. [`step`](Self::step)'s promises hold.
     ///
     /// # Errors
     /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Length`] if all tensors together
-    /// do not have [`len`](Self::len) elements, [`Error::Hyperparameter`] if the pipeline's [`check`](Pipeline::check)
+    /// do not have [`len`](Self::len) elements, [`Error::TensorName`], [`Error::TensorLength`] or [`Error::TensorCount`] if
+    /// the optimizer was made from a [`Layout`](crate::Layout) and they are not its tensors in its order, [`Error::Swapped`]
+    /// as [`step`](Self::step), [`Error::Hyperparameter`] if the pipeline's [`check`](Pipeline::check)
     /// fails, [`Error::NonFinite`] if the pipeline makes an error of gradients that are not finite. Nothing has been
     /// written then, and no gradient set to zero.
     pub fn step_with(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
         pipeline.check()?;
-        self.check_lengths(tensors)?;
+        self.layout.check(tensors)?;
         self.run(tensors, pipeline)
     }
 
     fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
+        self.ema.as_ref().map_or(Ok(()), Ema::check)?;
         if self.callers.is_none() {
             self.settle(tensors);
         }
@@ -55,8 +69,9 @@ impl<R: Rule> Optimizer<R> {
         }
         let (level, parallelism) = (self.level, self.parallelism);
         let mut report = Report { grads: None, clip_factor: 1.0, skipped: false, update: None };
-        let mut plan =
-            Step { members: &self.members, runs: &self.runs, pipeline, clip_factor: 1.0, layerwise };
+        let unlike = OnceLock::new();
+        let (members, runs) = (&self.members, &self.runs);
+        let mut plan = Step { members, runs, pipeline, clip_factor: 1.0, layerwise, unlike };
         if pipeline.measures() {
             let run = |start| plan.run(start);
             let found = engine::measure(level, parallelism, tensors, &run, pipeline.limit());
@@ -64,7 +79,8 @@ impl<R: Rule> Optimizer<R> {
             report.grads = Some(found);
             match (found.first_non_finite, pipeline.non_finite) {
                 (Some(first), NonFinite::Error) => {
-                    return Err(Error::NonFinite { count: found.non_finite, first });
+                    let tensor = self.layout.name_at(first);
+                    return Err(Error::NonFinite { count: found.non_finite, first, tensor });
                 }
                 (Some(_), NonFinite::Skip) => {
                     tensors.iter_mut().for_each(Tensor::zero);
@@ -82,33 +98,23 @@ impl<R: Rule> Optimizer<R> {
         }
         let mut beside = Beside { measured: pipeline.measure_update, follow: None };
         if let Some(ema) = &mut self.ema {
-            beside.follow = Some(ema.next());
+            beside.follow = Some(ema.follow());
             state[SLOTS] = &mut *ema.average.numbers;
         }
         let change = Sweep { level, parallelism, beside }.run(tensors, &mut state, &plan);
+        if let Some(error) = plan.unlike.into_inner() {
+            return Err(error);
+        }
         report.update = pipeline.measure_update.then(|| Update::of(change));
 
+        if let Some(ema) = &mut self.ema {
+            ema.begun = true;
+        }
         self.steps = self.steps.saturating_add(1);
         for member in self.members.iter_mut().filter(|member| !member.group.frozen) {
             member.steps = member.steps.saturating_add(1);
         }
         Ok(report)
-    }
-
-    fn check_lengths(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
-        let mut found = 0_usize;
-        for (index, tensor) in tensors.iter().enumerate() {
-            let (params, grads) = tensor.lens();
-            if params != grads {
-                return Err(Error::Tensor { index, params, grads });
-            }
-            found = found.saturating_add(params);
-        }
-        if found == self.len {
-            Ok(())
-        } else {
-            Err(Error::Length { what: "params", expected: self.len, found })
-        }
     }
 }
 
@@ -119,6 +125,8 @@ struct Step<'a, R> {
     pipeline: &'a Pipeline,
     clip_factor: f64,
     layerwise: bool,
+    /// Of a rule that has changed its mind since it was asked.
+    unlike: OnceLock<Error>,
 }
 
 impl<R: Rule> Plan for Step<'_, R> {
@@ -142,6 +150,10 @@ impl<R: Rule> Plan for Step<'_, R> {
 
     fn layerwise(&self) -> bool {
         self.layerwise
+    }
+
+    fn unlike(&self, group: usize, found: usize) {
+        self.unlike.get_or_init(|| Error::Slots { expected: self.members[group].names.len(), found });
     }
 }
 

@@ -49,8 +49,8 @@ impl<R: Rule> Optimizer<R> {
         let mut added: Vec<Slot> = Vec::new();
         for name in new.names.iter().filter(|name| !had(name)) {
             let taken = self.taken().chain(added.iter().map(Slot::offset));
-            let memory = Error::Memory { slots: new.names.len(), len: self.len };
-            added.push(Slot::new(name, self.len, taken).ok_or(memory)?);
+            let memory = Error::Memory { slots: new.names.len(), len: self.len() };
+            added.push(Slot::new(name, self.len(), taken).ok_or(memory)?);
         }
 
         // What moves to another slot is taken out before anything is written, as two may change places.

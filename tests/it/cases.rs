@@ -189,8 +189,9 @@ impl Run {
     pub fn misaligned(&self, level: Level, parallelism: Parallelism, offset: usize) -> Outcome {
         const CANARY: f32 = 1234.5;
         let n = self.params.len();
-        let optimizer = Optimizer::new(self.rule, n).expect("a valid rule");
-        let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+        let mut optimizer = Optimizer::new(self.rule, n).expect("a valid rule");
+        optimizer.set_level(level);
+        optimizer.set_parallelism(parallelism);
         let guarded = |inside: &[f32]| [&vec![CANARY; 16 + offset], inside, &[CANARY; 32]].concat();
         let inside = 16 + offset..16 + offset + n;
         let mut params = guarded(&self.params);

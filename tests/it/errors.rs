@@ -238,7 +238,8 @@ impl Rule for Confused {
 fn a_rule_that_contradicts_itself_is_an_error() {
     let wrong = Error::Slots { expected: 1, found: 2 };
     assert_eq!(Optimizer::new(Confused { from: 1 }, 5).unwrap_err(), wrong);
-    let mut optimizer = Optimizer::new(Confused { from: 3 }, 5).unwrap().with_level(Level::PORTABLE);
+    let mut optimizer = Optimizer::new(Confused { from: 3 }, 5).unwrap();
+    optimizer.set_level(Level::PORTABLE);
     let mut params = [0.0; 5];
     assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));
     assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));

@@ -68,7 +68,8 @@ fn follow(golden: &Golden, case: &Case, level: Level) {
     let mut options = case.options.clone();
     options.insert("rule".into(), golden.optimizer.clone().into());
     let rule: AnyRule = serde_json::from_value(serde_json::to_value(options).unwrap()).unwrap();
-    let mut optimizer = Optimizer::new(rule, golden.params0.len()).unwrap().with_level(level);
+    let mut optimizer = Optimizer::new(rule, golden.params0.len()).unwrap();
+    optimizer.set_level(level);
     let mut params = golden.params0.clone();
     let mut compared = 0;
     for grads in &golden.grads {

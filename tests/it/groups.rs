@@ -23,19 +23,25 @@ fn descent() -> Sgd {
 #[allow(clippy::reversed_empty_ranges, reason = "that is what is to be refused")]
 fn groups_hold_every_parameter_once() {
     let cases = [
-        (vec![group(0..4), group(6..10)], Error::Gap { start: 4, end: 6 }),
-        (vec![group(1..10)], Error::Gap { start: 0, end: 1 }),
-        (vec![group(0..9)], Error::Gap { start: 9, end: 10 }),
-        (vec![], Error::Gap { start: 0, end: 10 }),
-        (vec![group(0..6), group(4..10)], Error::Overlap { groups: (0, 1), start: 4, end: 6 }),
-        (vec![group(4..10), group(0..10)], Error::Overlap { groups: (1, 0), start: 4, end: 10 }),
-        (vec![group_over(&[0..10, 3..5])], Error::Overlap { groups: (0, 0), start: 3, end: 5 }),
+        (vec![group(0..4), group(6..10)], Error::Gap { start: 4, end: 6, tensor: None }),
+        (vec![group(1..10)], Error::Gap { start: 0, end: 1, tensor: None }),
+        (vec![group(0..9)], Error::Gap { start: 9, end: 10, tensor: None }),
+        (vec![], Error::Gap { start: 0, end: 10, tensor: None }),
+        (vec![group(0..6), group(4..10)], Error::Overlap { groups: (0, 1), start: 4, end: 6, tensor: None }),
+        (
+            vec![group(4..10), group(0..10)],
+            Error::Overlap { groups: (1, 0), start: 4, end: 10, tensor: None },
+        ),
+        (vec![group_over(&[0..10, 3..5])], Error::Overlap { groups: (0, 0), start: 3, end: 5, tensor: None }),
         (vec![group(0..11)], Error::OutOfRange { group: 0, start: 0, end: 11, len: 10 }),
         (vec![group(0..10), group(12..13)], Error::OutOfRange { group: 1, start: 12, end: 13, len: 10 }),
         (vec![group(0..10), group_over(&[])], Error::EmptyGroup { group: 1 }),
-        (vec![group_over(&[0..10, 5..5])], Error::EmptyGroup { group: 0 }),
-        (vec![group_over(&[0..10, 7..5])], Error::EmptyGroup { group: 0 }),
-        (vec![group(0..10), group(usize::MAX..usize::MAX)], Error::EmptyGroup { group: 1 }),
+        (vec![group_over(&[0..10, 5..5])], Error::EmptyRange { group: 0, start: 5, end: 5 }),
+        (vec![group_over(&[0..10, 7..5])], Error::EmptyRange { group: 0, start: 7, end: 5 }),
+        (
+            vec![group(0..10), group(usize::MAX..usize::MAX)],
+            Error::EmptyRange { group: 1, start: usize::MAX, end: usize::MAX },
+        ),
     ];
     for (groups, expected) in cases {
         assert_eq!(Optimizer::with_groups(groups, 10).unwrap_err(), expected);
@@ -46,16 +52,17 @@ fn groups_hold_every_parameter_once() {
 #[test]
 fn errors_of_groups_read_well() {
     for (error, text) in [
-        (Error::Gap { start: 4, end: 6 }, "parameters 4..6 are in no group"),
+        (Error::Gap { start: 4, end: 6, tensor: None }, "parameters 4..6 are in no group"),
         (
-            Error::Overlap { groups: (0, 1), start: 4, end: 6 },
+            Error::Overlap { groups: (0, 1), start: 4, end: 6, tensor: None },
             "parameters 4..6 are in group 0 and in group 1",
         ),
         (
             Error::OutOfRange { group: 0, start: 0, end: 11, len: 10 },
             "group 0 has parameters 0..11, but there are only 10",
         ),
-        (Error::EmptyGroup { group: 1 }, "group 1 has a range without parameters, or no range"),
+        (Error::EmptyGroup { group: 1 }, "group 1 has no parameters"),
+        (Error::EmptyRange { group: 1, start: 7, end: 5 }, "group 1 has a range without parameters, 7..5"),
         (Error::NoGroup { found: 3, groups: 2 }, "there is no group 3, but 2 in all"),
         (Error::Name { what: "tensors", name: "bias".into() }, "two tensors are named \"bias\""),
         (Error::TooManySlots { allowed: 16 }, "the rules name more than 16 state slots in all"),
@@ -400,7 +407,10 @@ fn steps_are_counted_even_if_all_is_frozen() {
 
 #[test]
 fn no_groups_are_refused_even_for_no_parameters() {
-    assert_eq!(Optimizer::<Sgd>::with_groups([], 0).unwrap_err(), Error::Gap { start: 0, end: 0 });
+    assert_eq!(
+        Optimizer::<Sgd>::with_groups([], 0).unwrap_err(),
+        Error::Gap { start: 0, end: 0, tensor: None }
+    );
 }
 
 #[test]
@@ -408,7 +418,7 @@ fn an_overlap_of_one_is_refused() {
     let groups = [Group::new(descent(), 0..6), Group::new(descent(), 5..10)];
     assert_eq!(
         Optimizer::with_groups(groups, 10).unwrap_err(),
-        Error::Overlap { groups: (0, 1), start: 5, end: 6 }
+        Error::Overlap { groups: (0, 1), start: 5, end: 6, tensor: None }
     );
 }
 

@@ -95,8 +95,9 @@ fn every_operation_on_all_pairs_at_every_level() {
     for (k, (name, scalar)) in OPERATIONS.iter().enumerate() {
         let expected: Vec<f32> = pairs.iter().map(|&(a, b)| scalar(a, b)).collect();
         for level in Level::available() {
-            let optimizer = Optimizer::new(Bare(Apply(k)), a.len()).unwrap();
-            let mut optimizer = optimizer.with_level(level).with_parallelism(Parallelism::Serial);
+            let mut optimizer = Optimizer::new(Bare(Apply(k)), a.len()).unwrap();
+            optimizer.set_level(level);
+            optimizer.set_parallelism(Parallelism::Serial);
             let mut found = a.clone();
             optimizer.step(&mut found, &b).unwrap();
             assert_bits(&found, &expected, &(name, level));

@@ -69,8 +69,9 @@ fn a_layer_is_told_the_sums_of_the_reference() {
     {
         for parallelism in parallelisms() {
             let told = Mutex::new(vec![]);
-            let optimizer = Optimizer::new(Bare(Told(&told)), len + 5).unwrap();
-            let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+            let mut optimizer = Optimizer::new(Bare(Told(&told)), len + 5).unwrap();
+            optimizer.set_level(level);
+            optimizer.set_parallelism(parallelism);
             let (mut few, mut params, grads) = ([0.5; 5], numbers(len), numbers(len));
             let tensors = &mut [Tensor::new(&mut few, &[0.25; 5]), Tensor::new(&mut params, &grads)];
             optimizer.step_with(tensors, &Pipeline::default()).unwrap();

@@ -91,8 +91,9 @@ fn has_the_guarantees_of_the_others() {
             }
             for level in Level::available() {
                 for parallelism in [Parallelism::Serial, Parallelism::default()] {
-                    let optimizer = Optimizer::new(rule.clone(), n).unwrap();
-                    let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+                    let mut optimizer = Optimizer::new(rule.clone(), n).unwrap();
+                    optimizer.set_level(level);
+                    optimizer.set_parallelism(parallelism);
                     let mut found = params.clone();
                     for g in &grads {
                         optimizer.step(&mut found, g).unwrap();

@@ -142,7 +142,9 @@ impl Model {
                 NonFinite::Skip => {
                     return Ok(Report { grads: grads_found, clip_factor: 1.0, skipped: true, update: None });
                 }
-                NonFinite::Error => return Err(Error::NonFinite { count: found.non_finite, first }),
+                NonFinite::Error => {
+                    return Err(Error::NonFinite { count: found.non_finite, first, tensor: None });
+                }
             }
         }
         let clip_factor = pipeline.max_norm.map_or(1.0, |max_norm| reference::clip_factor(norm, max_norm));
@@ -302,12 +304,14 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
         zeroing: *u.choose(&[None, Some(0), Some(1)])?,
     };
     let mut optimizer = match Optimizer::with_groups(groups.clone(), len) {
-        Ok(optimizer) => optimizer.with_level(way.level).with_parallelism(way.parallelism),
+        Ok(optimizer) => optimizer,
         Err(error) => {
-            assert!(len == 0 || matches!(error, Error::Hyperparameter { .. }), "{error}");
+            assert!(len == 0 || matches!(error, Error::Group { .. }), "{error}");
             return Ok(false);
         }
     };
+    optimizer.set_level(way.level);
+    optimizer.set_parallelism(way.parallelism);
     let mut params = (0..len).map(|_| number(u)).collect::<Result<Vec<f32>>>()?;
     let mut model = Model::new(groups, params.clone());
     let mut made = false;

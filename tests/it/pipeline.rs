@@ -157,8 +157,9 @@ fn reports_are_the_same_bits_however_the_call_is_made() {
                 for parallelism in parallelisms() {
                     for pool in &pools {
                         let way = Way { level, parallelism, cuts: cuts.clone(), zeroing: Some(1) };
-                        let optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
-                        let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+                        let mut optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
+                        optimizer.set_level(level);
+                        optimizer.set_parallelism(parallelism);
                         let mut found_params = params.clone();
                         let call = || way.step(&mut optimizer, &mut found_params, &grads, &pipeline);
                         let found = pool.install(call).unwrap();
@@ -199,8 +200,9 @@ fn layerwise_steps_are_the_same_bits_on_any_number_of_threads() {
             {
                 for pool in &pools {
                     let way = Way { level, parallelism, cuts: cuts.clone(), zeroing: Some(1) };
-                    let optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
-                    let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+                    let mut optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
+                    optimizer.set_level(level);
+                    optimizer.set_parallelism(parallelism);
                     let mut found_params = params.clone();
                     for report in &reports {
                         let call = || way.step(&mut optimizer, &mut found_params, &grads, &pipeline);
@@ -228,12 +230,13 @@ fn a_gradient_that_is_not_finite_is_found_wherever_it_is() {
                 grads[len - 1] = bad;
                 let count = if at == len - 1 { 1 } else { 2 };
                 for level in Level::available() {
-                    let mut optimizer = Optimizer::new(AdamW::default(), len).unwrap().with_level(level);
+                    let mut optimizer = Optimizer::new(AdamW::default(), len).unwrap();
+                    optimizer.set_level(level);
                     let mut params = vec![0.5; len];
                     let strict = Pipeline { non_finite: NonFinite::Error, ..Pipeline::default() };
                     let tensors = &mut [Tensor::new(&mut params, &grads)];
                     let error = optimizer.step_with(tensors, &strict).unwrap_err();
-                    assert_eq!(error, Error::NonFinite { count, first: at });
+                    assert_eq!(error, Error::NonFinite { count, first: at, tensor: None });
                 }
             }
         }
@@ -268,7 +271,7 @@ fn skipped_together(rules: &[AnyRule]) {
                 assert!(handed.iter().all(|&g| g == 0.0), "zeroing was asked for");
             }
             Err(error) => {
-                assert_eq!(error, Error::NonFinite { count: 1, first: len - 50 });
+                assert_eq!(error, Error::NonFinite { count: 1, first: len - 50, tensor: None });
                 assert_eq!(
                     error.to_string(),
                     format!("gradients are not finite: 1 in all, the first at {}", len - 50)
@@ -294,7 +297,7 @@ fn what_overflows_when_scaled_is_not_finite() {
     let mut optimizer = Optimizer::new(descent(), 2).unwrap();
     let mut step = |g: f32| optimizer.step_with(&mut [Tensor::new(&mut [0.0; 2], &[1.0, g])], &pipeline);
     assert!(step(limit).is_ok());
-    assert_eq!(step(limit.next_up()).unwrap_err(), Error::NonFinite { count: 1, first: 1 });
+    assert_eq!(step(limit.next_up()).unwrap_err(), Error::NonFinite { count: 1, first: 1, tensor: None });
 }
 
 #[test]
@@ -348,7 +351,7 @@ fn tensors_of_other_lengths_are_refused_and_nothing_is_written() {
         &mut [Tensor::new(&mut a, &[1.0; 3]), Tensor::new(&mut b, &[1.0; 3])],
         &Pipeline::default(),
     );
-    assert_eq!(wrong, Err(Error::Tensor { index: 1, params: 2, grads: 3 }));
+    assert_eq!(wrong, Err(Error::Tensor { index: 1, name: None, params: 2, grads: 3 }));
     assert_eq!(wrong.unwrap_err().to_string(), "tensor 1 has 2 parameters, but 3 gradients");
     let few = optimizer.step_with(&mut [Tensor::new(&mut a, &[1.0; 3])], &Pipeline::default());
     assert_eq!(few, Err(Error::Length { what: "params", expected: 5, found: 3 }));

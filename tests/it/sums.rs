@@ -56,12 +56,13 @@ fn an_average_follows_at_every_level_with_frozen_groups_and_all() {
                         Group { frozen: len > 40, ..Group::new(Sgd::default(), 0..len.div_ceil(3)) },
                         Group::new(Sgd::default(), len.div_ceil(3)..len),
                     ];
-                    let optimizer = if len == 1 {
+                    let mut optimizer = if len == 1 {
                         Optimizer::new(Sgd::default(), len).unwrap()
                     } else {
                         Optimizer::with_groups(groups, len).unwrap()
                     };
-                    let mut optimizer = optimizer.with_level(level).with_parallelism(parallelism);
+                    optimizer.set_level(level);
+                    optimizer.set_parallelism(parallelism);
                     let mut beside = optimizer.clone();
                     optimizer.set_ema(decay).unwrap();
                     assert_eq!(optimizer.ema(), None);

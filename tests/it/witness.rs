@@ -20,8 +20,9 @@ impl Formula<0> for Witness {
 
 fn seen(n: usize, level: Level, parallelism: Parallelism) -> HashSet<(ThreadId, &'static str)> {
     let witness = Witness(Box::leak(Box::default()));
-    let mut optimizer =
-        Optimizer::new(Bare(witness), n).unwrap().with_level(level).with_parallelism(parallelism);
+    let mut optimizer = Optimizer::new(Bare(witness), n).unwrap();
+    optimizer.set_level(level);
+    optimizer.set_parallelism(parallelism);
     assert_eq!((optimizer.level(), optimizer.parallelism()), (level, parallelism));
     optimizer.step(&mut vec![0.0; n], &vec![0.0; n]).unwrap();
     witness.0.lock().unwrap().clone()
@@ -95,7 +96,8 @@ fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
 fn a_measured_step_wakes_nobody_up_to_the_grain() {
     for (len, parallelism) in [(1 << 15, Parallelism::default()), (1 << 17, Parallelism::Serial)] {
         let witness = Witness(Box::leak(Box::default()));
-        let mut optimizer = Optimizer::new(Bare(witness), len).unwrap().with_parallelism(parallelism);
+        let mut optimizer = Optimizer::new(Bare(witness), len).unwrap();
+        optimizer.set_parallelism(parallelism);
         let measured = Pipeline { measure_update: true, ..Pipeline::default() };
         let (mut params, grads) = (vec![0.0; len], vec![0.0; len]);
         optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &measured).unwrap();

@@ -1,0 +1,96 @@
+//! State, in and out.
+
+use super::Optimizer;
+use crate::{Error, Lane, Rule};
+
+impl<R: Rule> Optimizer<R> {
+    /// The names of all state: those of the first group's rule, then what others have besides.
+    ///
+    /// What an optimizer knows is this state with the [steps](Self::steps) of all and of each [group](Self::group_steps),
+    /// the groups with their rules, and the [average of the weights](Self::ema) if there is one. Put back into an optimizer
+    /// of the same groups, the next step has the same bits as if there had been no interruption:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{AdamW, Optimizer};
+    /// let mut optimizer = Optimizer::new(AdamW::default(), 2)?;
+    /// let mut params = [1.0, 2.0];
+    /// optimizer.step(&mut params, &[0.5, -0.5])?;
+    ///
+    /// let mut resumed = Optimizer::new(*optimizer.rule(), 2)?;
+    /// for name in optimizer.state_names() {
+    ///     resumed.set_state(name, optimizer.state(name).unwrap_or_default())?;
+    /// }
+    /// resumed.set_steps(optimizer.steps());
+    /// resumed.set_group_steps(0, optimizer.group_steps(0).unwrap_or_default())?;
+    ///
+    /// let mut others = params;
+    /// optimizer.step(&mut params, &[0.25, 0.25])?;
+    /// resumed.step(&mut others, &[0.25, 0.25])?;
+    /// assert_eq!(params, others);
+    /// # Ok(()) }
+    /// ```
+    pub fn state_names(&self) -> impl ExactSizeIterator<Item = &'static str> {
+        self.state.iter().map(|slot| slot.name)
+    }
+
+    /// The state of the name, one number for each parameter, zero in groups whose rule has no such slot; `None` if no
+    /// group's rule has it.
+    #[must_use]
+    pub fn state(&self, name: &str) -> Option<&[f32]> {
+        self.state.iter().find(|slot| slot.name == name).map(|slot| &*slot.numbers)
+    }
+
+    /// Puts state in place of what there is, bit for bit; but what is subnormal becomes zero, as a step would store it.
+    ///
+    /// # Errors
+    /// [`Error::NoState`] if no group's rule has the name, [`Error::Length`] if there is not a number for each parameter,
+    /// [`Error::Stateless`] if one is not zero in a group whose rule does not have the name. Nothing has been written then.
+    pub fn set_state(&mut self, name: &str, numbers: &[f32]) -> Result<(), Error> {
+        let slot = self.state.iter().position(|slot| slot.name == name);
+        let slot = slot.ok_or_else(|| Error::NoState { name: name.to_owned() })?;
+        let name = self.state[slot].name;
+        self.layout.check_len(name, numbers.len())?;
+        for (group, member) in self.members.iter().enumerate().filter(|(_, of)| !of.names.contains(&name)) {
+            for range in member.group.ranges.iter().cloned() {
+                if let Some(first) = range.into_iter().find(|&place| numbers[place] != 0.0) {
+                    return Err(Error::Stateless { group, name, first });
+                }
+            }
+        }
+        self.settled();
+        self.state[slot].numbers.iter_mut().zip(numbers).for_each(|(to, from)| *to = from.flush());
+        Ok(())
+    }
+
+    /// Counts from so many steps on, of which schedules take notice. Rules count the steps of their
+    /// [group](Self::set_group_steps).
+    pub const fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Lets the rule of a group count from so many steps on.
+    ///
+    /// # Errors
+    /// [`Error::NoGroup`].
+    pub fn set_group_steps(&mut self, group: usize, steps: u64) -> Result<(), Error> {
+        self.member(group)?;
+        self.members[group].steps = steps;
+        Ok(())
+    }
+}
+
+impl<R> Optimizer<R> {
+    /// How many steps have been taken. Skipped steps are not among them.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// How many steps a group has taken, which its rule counts from: not those while it was frozen, nor those before a
+    /// [rule](Self::set_rule) that has nothing in common with the one before.
+    #[must_use]
+    pub fn group_steps(&self, group: usize) -> Option<u64> {
+        self.members.get(group).map(|member| member.steps)
+    }
+}
