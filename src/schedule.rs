@@ -21,8 +21,62 @@
 //! ```
 //!
 //! [`ReduceOnPlateau`] follows a metric instead of the step and so has state.
+//!
+//! # From PyTorch
+//!
+//! What `torch.optim.lr_scheduler` calls `last_epoch` is the argument of [`Schedule::lr`]. A schedule is of one learning
+//! rate; groups have an [`lr_scale`](crate::Group::lr_scale) or
+//! [one of their own](crate::Optimizer::set_group_lr) where PyTorch takes lists.
+//!
+//! | class | here | differences |
+//! |---|---|---|
+//! | `LambdaLR` | a function of your own, below | |
+//! | `MultiplicativeLR` | [`exponential`](Schedule::exponential) if the factor is always the same, else below | |
+//! | `StepLR` | [`step`](Schedule::step) | |
+//! | `MultiStepLR` | [`multi_step`](Schedule::multi_step) | |
+//! | `ConstantLR` | [`Constant`](Schedule::Constant) | `factor` may be 0, and 0 `total_iters` are none, not all |
+//! | `LinearLR` | [`Linear`](Schedule::Linear), [`warmup`](Schedule::warmup) | `start_factor` may be 0 |
+//! | `ExponentialLR` | [`exponential`](Schedule::exponential) | |
+//! | `SequentialLR` | [`sequence`](Schedule::sequence) | parts have an `lr` of their own, and lengths in place of milestones |
+//! | `CosineAnnealingLR` | [`cosine`](Schedule::cosine) | stays at `eta_min`, does not rise again |
+//! | `ChainedScheduler` | [`chained`](Schedule::chained) | multiplies whatever it is given |
+//! | `PolynomialLR` | [`polynomial`](Schedule::polynomial) | |
+//! | `CyclicLR` | [`cyclic`](Schedule::cyclic) | no `scale_fn`, no cycle of the momentum, `gamma` at most 1 |
+//! | `OneCycleLR` | [`one_cycle`](Schedule::one_cycle) | no cycle of the momentum; stays at the end, does not fail |
+//! | `CosineAnnealingWarmRestarts` | [`cosine_warm_restarts`](Schedule::cosine_warm_restarts) | whole steps only |
+//! | `ReduceLROnPlateau` | [`ReduceOnPlateau`] | a metric that is infinite is no improvement |
+//!
+//! A function of the step needs no schedule around it:
+//!
+//! ```
+//! # fn main() -> Result<(), lanestep::Error> {
+//! use lanestep::{Optimizer, Sgd};
+//! let mut optimizer = Optimizer::new(Sgd::default(), 1)?;
+//! let mut params = [1.0];
+//!
+//! // LambdaLR: the first learning rate, times a function.
+//! let lr_lambda = |epoch: u64| 1.0 / (1 + epoch) as f64;
+//! for epoch in 0..4 {
+//!     optimizer.set_lr(0.5 * lr_lambda(epoch))?;
+//!     optimizer.step(&mut params, &[1.0])?;
+//! }
+//! assert_eq!(optimizer.lr(), 0.5 / 4.0);
+//!
+//! // MultiplicativeLR: the last learning rate, times a function.
+//! let lr_lambda = |epoch: u64| if epoch % 2 == 0 { 0.5 } else { 1.0 };
+//! optimizer.set_lr(0.5)?;
+//! for epoch in 0..4 {
+//!     if epoch > 0 {
+//!         optimizer.set_lr(optimizer.lr() * lr_lambda(epoch))?;
+//!     }
+//!     optimizer.step(&mut params, &[1.0])?;
+//! }
+//! assert_eq!(optimizer.lr(), 0.5 * 0.5);
+//! # Ok(()) }
+//! ```
 
 mod anneal;
+mod cyclic;
 mod one_cycle;
 mod plateau;
 mod power;
@@ -30,19 +84,21 @@ mod power;
 mod pytorch;
 
 pub use anneal::Anneal;
+pub use cyclic::{Cyclic, CyclicMode};
 pub use one_cycle::OneCycle;
 pub use plateau::{Mode, ReduceOnPlateau, ThresholdMode};
 
 use crate::{Error, rule::range};
 use anneal::part;
+use core::iter;
 
 /// The learning rate of each step.
 ///
-/// Options have PyTorch's names; `lr`, which PyTorch keeps in the optimizer, stands here and is in `[0, f32::MAX]`.
-/// With all of them in range ([`check`](Self::check)), [`lr`](Self::lr) is in `[0, f32::MAX]` at every `u64`, where what
-/// grows beyond stays, and first and last value are exact to the bit. It is computed from the step alone, in `f64`,
-/// with the same bits on every platform; most of PyTorch's schedulers multiply the last learning rate instead and
-/// drift by a rounding error a step.
+/// Options have PyTorch's names ([which class is what](self#from-pytorch)); `lr`, which PyTorch keeps in the optimizer,
+/// stands here and is in `[0, f32::MAX]`. With all of them in range ([`check`](Self::check)), [`lr`](Self::lr) is in
+/// `[0, f32::MAX]` at every `u64`, where what grows beyond stays, and first and last value are exact to the bit. It is
+/// computed from the step alone, in `f64`, with the same bits on every platform; most of PyTorch's schedulers multiply
+/// the last learning rate instead and drift by a rounding error a step.
 ///
 /// ```
 /// use lanestep::Schedule;
@@ -50,8 +106,9 @@ use anneal::part;
 /// assert_eq!([0, 5, 10, 60, 110, 1000].map(|step| schedule.lr(step)), [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]);
 /// ```
 ///
-/// With feature `serde`, a dictionary of options with the scheduler's class under `schedule`. What is left out is
-/// PyTorch's default, what is unknown is an error.
+/// With feature `serde`, a dictionary of options with the scheduler's class under `schedule`. Where one is left out, the
+/// default that stands with it is meant, which is PyTorch's if it has one; those without must be there, and what is
+/// unknown is an error. A schedule that [`check`](Self::check) allows reads back as it was written.
 ///
 #[cfg_attr(feature = "serde", doc = "```")]
 #[cfg_attr(not(feature = "serde"), doc = "```ignore")]
@@ -69,15 +126,15 @@ use anneal::part;
 #[non_exhaustive]
 pub enum Schedule {
     /// `lr`, but `lr * factor` for the first `total_iters` steps. As `ConstantLR`, whose first steps never end if there
-    /// are none; [`constant`](Self::constant) has none.
+    /// are none.
     #[cfg_attr(feature = "serde", serde(rename = "ConstantLR"))]
     Constant {
         /// The learning rate in the end.
         lr: f64,
-        /// What the first steps have of it, in `[0, 1]`.
+        /// What the first steps have of it, in `[0, 1]`. By default 1/3.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::factor"))]
         factor: f64,
-        /// Number of the first steps.
+        /// Number of the first steps. By default 5.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::total_iters"))]
         total_iters: u64,
     },
@@ -86,13 +143,13 @@ pub enum Schedule {
     Linear {
         /// The learning rate that the factors multiply.
         lr: f64,
-        /// What there is of it at step 0, in `[0, 1]`.
+        /// What there is of it at step 0, in `[0, 1]`. By default 1/3.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::factor"))]
         start_factor: f64,
-        /// What there is of it from step `total_iters` on, in `[0, 1]`.
+        /// What there is of it from step `total_iters` on, in `[0, 1]`. By default 1.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::one"))]
         end_factor: f64,
-        /// Steps between the two, at least 1.
+        /// Steps between the two, at least 1. By default 5.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::total_iters"))]
         total_iters: u64,
     },
@@ -103,7 +160,7 @@ pub enum Schedule {
         lr: f64,
         /// Steps with the same learning rate, at least 1.
         step_size: u64,
-        /// Factor between them, in `[0, f32::MAX]`.
+        /// Factor between them, in `[0, f32::MAX]`. By default 0.1.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::gamma"))]
         gamma: f64,
     },
@@ -114,7 +171,7 @@ pub enum Schedule {
         lr: f64,
         /// Steps from which on another `gamma` enters, in any order; what stands twice enters twice.
         milestones: Vec<u64>,
-        /// Factor between them, in `[0, f32::MAX]`.
+        /// Factor between them, in `[0, f32::MAX]`. By default 0.1.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::gamma"))]
         gamma: f64,
     },
@@ -131,10 +188,10 @@ pub enum Schedule {
     Polynomial {
         /// The first learning rate.
         lr: f64,
-        /// Steps to the end, at least 1.
+        /// Steps to the end, at least 1. By default 5.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::total_iters"))]
         total_iters: u64,
-        /// Degree of the polynomial, in `[0, f32::MAX]`; 1 is a line.
+        /// Degree of the polynomial, in `[0, f32::MAX]`. By default 1, a line.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::one"))]
         power: f64,
     },
@@ -147,7 +204,7 @@ pub enum Schedule {
         /// Steps to the end, at least 1. PyTorch's `T_max`.
         #[cfg_attr(feature = "serde", serde(rename = "T_max"))]
         t_max: u64,
-        /// The last learning rate, in `[0, lr]`.
+        /// The last learning rate, in `[0, lr]`. By default 0.
         #[cfg_attr(feature = "serde", serde(default))]
         eta_min: f64,
     },
@@ -161,16 +218,19 @@ pub enum Schedule {
         /// Steps in the first, at least 1. PyTorch's `T_0`.
         #[cfg_attr(feature = "serde", serde(rename = "T_0"))]
         t_0: u64,
-        /// How many times as many there are in the next, at least 1. PyTorch's `T_mult`.
+        /// How many times as many there are in the next, at least 1. PyTorch's `T_mult`, by default 1.
         #[cfg_attr(feature = "serde", serde(rename = "T_mult", default = "pytorch::t_mult"))]
         t_mult: u64,
-        /// What they fall to, in `[0, lr]`.
+        /// What they fall to, in `[0, lr]`. By default 0.
         #[cfg_attr(feature = "serde", serde(default))]
         eta_min: f64,
     },
     /// Up, then down below where it began. As `OneCycleLR`, but it stays at the end.
     #[cfg_attr(feature = "serde", serde(rename = "OneCycleLR"))]
     OneCycle(OneCycle),
+    /// Up and down again and again. As `CyclicLR`.
+    #[cfg_attr(feature = "serde", serde(rename = "CyclicLR"))]
+    Cyclic(Cyclic),
     /// `lr * sqrt(timescale / (timescale + step))`. With `.warmup(timescale)` before it, the schedule of the transformer
     /// (Vaswani et al., *Attention Is All You Need*, <https://arxiv.org/abs/1706.03762>), whose peak is `lr`.
     InverseSqrt {
@@ -190,10 +250,10 @@ pub enum Schedule {
         stable_steps: u64,
         /// Steps down.
         decay_steps: u64,
-        /// The last learning rate, in `[0, lr]`.
+        /// The last learning rate, in `[0, lr]`. By default 0.
         #[cfg_attr(feature = "serde", serde(default))]
         eta_min: f64,
-        /// The shape of the way down.
+        /// The shape of the way down. By default [`Anneal::Linear`].
         #[cfg_attr(feature = "serde", serde(default))]
         decay: Anneal,
     },
@@ -202,7 +262,7 @@ pub enum Schedule {
     Warmup {
         /// Steps on the line.
         steps: u64,
-        /// What step 0 has of the first learning rate of the other, in `[0, 1]`; by default 0.
+        /// What step 0 has of the first learning rate of the other, in `[0, 1]`. By default 0.
         #[cfg_attr(feature = "serde", serde(default))]
         start_factor: f64,
         /// The other.
@@ -213,6 +273,16 @@ pub enum Schedule {
         /// Each with its number of steps; the last goes on after them. At least one.
         parts: Vec<(Self, u64)>,
     },
+    /// `lr` times what each of several schedules gives. As `ChainedScheduler` of those that multiply the last learning
+    /// rate; there, `CyclicLR`, `OneCycleLR` and `CosineAnnealingWarmRestarts` put their own in its place, and
+    /// `CosineAnnealingLR` does not multiply its `eta_min`.
+    #[cfg_attr(feature = "serde", serde(rename = "ChainedScheduler"))]
+    Chained {
+        /// The learning rate that the factors multiply.
+        lr: f64,
+        /// Schedules whose learning rates are the factors, so that their own `lr` is mostly 1. At least one.
+        parts: Vec<Self>,
+    },
 }
 
 impl From<OneCycle> for Schedule {
@@ -221,14 +291,20 @@ impl From<OneCycle> for Schedule {
     }
 }
 
+impl From<Cyclic> for Schedule {
+    fn from(cycles: Cyclic) -> Self {
+        Self::Cyclic(cycles)
+    }
+}
+
 impl Schedule {
-    /// `lr` at every step.
+    /// `lr` at every step: a `factor` of 1, and no first steps.
     #[must_use]
     pub const fn constant(lr: f64) -> Self {
         Self::Constant { lr, factor: 1.0, total_iters: 0 }
     }
 
-    /// A line from `lr` to 0.
+    /// A line from `lr` to 0: a `start_factor` of 1, an `end_factor` of 0.
     #[must_use]
     pub const fn linear(lr: f64, total_iters: u64) -> Self {
         Self::Linear { lr, start_factor: 1.0, end_factor: 0.0, total_iters }
@@ -258,13 +334,13 @@ impl Schedule {
         Self::Polynomial { lr, total_iters, power }
     }
 
-    /// Half a cosine from `lr` to 0.
+    /// Half a cosine from `lr` to an `eta_min` of 0.
     #[must_use]
     pub const fn cosine(lr: f64, t_max: u64) -> Self {
         Self::Cosine { lr, t_max, eta_min: 0.0 }
     }
 
-    /// Half a cosine from `lr` to 0 again and again, each `t_mult` times as long as the last.
+    /// Half a cosine from `lr` to an `eta_min` of 0 again and again, each `t_mult` times as long as the last.
     #[must_use]
     pub const fn cosine_warm_restarts(lr: f64, t_0: u64, t_mult: u64) -> Self {
         Self::CosineWarmRestarts { lr, t_0, t_mult, eta_min: 0.0 }
@@ -276,13 +352,19 @@ impl Schedule {
         Self::OneCycle(OneCycle::new(max_lr, total_steps))
     }
 
+    /// [`Cyclic::new`].
+    #[must_use]
+    pub const fn cyclic(base_lr: f64, max_lr: f64, step_size_up: u64) -> Self {
+        Self::Cyclic(Cyclic::new(base_lr, max_lr, step_size_up))
+    }
+
     /// As the inverse square root of the step, from `lr` at step 0, which counts as the `timescale`-th.
     #[must_use]
     pub const fn inverse_sqrt(lr: f64, timescale: u64) -> Self {
         Self::InverseSqrt { lr, timescale }
     }
 
-    /// A line from 0 to `lr`, then `lr`, then a line to 0, each for its number of steps.
+    /// A line from 0 to `lr`, then `lr`, then a line to an `eta_min` of 0, each for its number of steps.
     #[must_use]
     pub const fn warmup_stable_decay(lr: f64, warmup: u64, stable: u64, decay: u64) -> Self {
         Self::WarmupStableDecay {
@@ -305,6 +387,19 @@ impl Schedule {
     #[must_use]
     pub fn sequence(parts: impl Into<Vec<(Self, u64)>>) -> Self {
         Self::Sequence { parts: parts.into() }
+    }
+
+    /// `lr` times the learning rates of all `parts`, which are mostly made with an `lr` of 1.
+    ///
+    /// ```
+    /// use lanestep::Schedule;
+    /// let quarter = Schedule::Constant { lr: 1.0, factor: 0.25, total_iters: 2 };
+    /// let schedule = Schedule::chained(0.5, [quarter, Schedule::exponential(1.0, 0.5)]);
+    /// assert_eq!([0, 1, 2, 3].map(|step| schedule.lr(step)), [0.125, 0.0625, 0.125, 0.0625]);
+    /// ```
+    #[must_use]
+    pub fn chained(lr: f64, parts: impl Into<Vec<Self>>) -> Self {
+        Self::Chained { lr, parts: parts.into() }
     }
 
     /// This schedule after `steps` steps on a line from 0 to its first learning rate.
@@ -355,6 +450,7 @@ impl Schedule {
                 Anneal::Cos.at(lr, eta_min, part(t_cur, t_i))
             }
             Self::OneCycle(ref cycle) => cycle.lr(step),
+            Self::Cyclic(ref cycles) => cycles.lr(step),
             Self::InverseSqrt { lr, timescale } => {
                 let timescale = timescale as f64;
                 lr * (timescale / (timescale + step as f64)).sqrt()
@@ -386,10 +482,14 @@ impl Schedule {
                 }
                 last.lr(step)
             }
+            Self::Chained { lr, ref parts } => {
+                power::product(iter::once(lr).chain(parts.iter().map(|part| part.lr(step))))
+            }
         }
     }
 
-    /// Whether every option is in its range, those of the schedules inside too.
+    /// Whether every option is in its range, those of the schedules inside too. NaN and infinity, which JSON has no
+    /// words for, are in none.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] names the first that is not.
@@ -431,6 +531,7 @@ impl Schedule {
                 at_most_lr("eta_min", eta_min, lr)
             }
             Self::OneCycle(ref cycle) => cycle.check(),
+            Self::Cyclic(ref cycles) => cycles.check(),
             Self::InverseSqrt { lr, timescale } => {
                 range::non_negative("lr", lr)?;
                 at_least_one("timescale", timescale)
@@ -444,8 +545,13 @@ impl Schedule {
                 then.check()
             }
             Self::Sequence { ref parts } => {
-                range::check("parts", parts.len() as f64, !parts.is_empty(), "at least one")?;
+                at_least_one("parts", parts.len() as u64)?;
                 parts.iter().try_for_each(|(schedule, _)| schedule.check())
+            }
+            Self::Chained { lr, ref parts } => {
+                range::non_negative("lr", lr)?;
+                at_least_one("parts", parts.len() as u64)?;
+                parts.iter().try_for_each(Self::check)
             }
         }
     }

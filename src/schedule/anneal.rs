@@ -3,14 +3,16 @@
 use core::f64::consts::PI;
 
 /// How a learning rate goes from one value to another.
+///
+/// With feature `serde`, `"cos"`, `"linear"` or `"sqrt"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Anneal {
-    /// Half a cosine: slow at both ends.
+    /// Half a cosine: slow at both ends. The default of [`OneCycle`](super::OneCycle).
     Cos,
-    /// A line.
+    /// A line. The default, but of [`OneCycle`](super::OneCycle).
     #[default]
     Linear,
     /// As the square root of the way: fast at first, `1 - sqrt` when it falls (Hägele et al.,

@@ -12,34 +12,37 @@ use crate::{Error, rule::range};
 /// let schedule = Schedule::from(OneCycle { pct_start: 0.25, ..OneCycle::new(0.5, 100) });
 /// assert_eq!([0, 24, 99].map(|step| schedule.lr(step)), [0.5 / 25.0, 0.5, 0.5 / 25.0 / 1e4]);
 /// ```
+///
+/// With feature `serde`, a dictionary of options. Where one is left out, the default that stands with it is meant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct OneCycle {
-    /// The largest learning rate.
+    /// The largest learning rate, in `[0, f32::MAX]`.
     pub max_lr: f64,
     /// Steps in the cycle, at least 1.
     pub total_steps: u64,
-    /// Share of the steps that go up, in `[0, 1]`; with three phases, in `[0, 0.5]`. The peak is at step
+    /// Share of the steps that go up, in `[0, 1]`; with three phases, in `[0, 0.5]`. By default 0.3. The peak is at step
     /// `pct_start * total_steps - 1`, which PyTorch does not round to a whole one.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::pct_start"))]
     pub pct_start: f64,
-    /// The shape of each phase.
+    /// The shape of each phase. By default [`Anneal::Cos`].
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::anneal_strategy"))]
     pub anneal_strategy: Anneal,
-    /// How many times smaller than the largest the first learning rate is, in `[1, f32::MAX]`.
+    /// How many times smaller than the largest the first learning rate is, in `[1, f32::MAX]`. By default 25.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::div_factor"))]
     pub div_factor: f64,
-    /// How many times smaller than the first the last learning rate is, in `[1/div_factor, f32::MAX]`.
+    /// How many times smaller than the first the last learning rate is, in `[1/div_factor, f32::MAX]`. By default 1e4.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::final_div_factor"))]
     pub final_div_factor: f64,
-    /// Whether to come down as slowly as it went up, and only then to fall below the first learning rate.
+    /// Whether to come down as slowly as it went up, and only then to fall below the first learning rate. By default
+    /// `false`.
     #[cfg_attr(feature = "serde", serde(default))]
     pub three_phase: bool,
 }
 
 impl OneCycle {
-    /// PyTorch's: 30 % of the steps up from `max_lr / 25`, the others down to `max_lr / 250_000`, along cosines.
+    /// The defaults: 30 % of the steps up from `max_lr / 25`, the others down to `max_lr / 250_000`, along cosines.
     #[must_use]
     pub const fn new(max_lr: f64, total_steps: u64) -> Self {
         Self {

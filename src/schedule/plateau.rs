@@ -5,7 +5,8 @@ use crate::{Error, rule::range};
 /// Multiplies the learning rate by `factor` when a metric has not improved for more than `patience` epochs. As
 /// `torch.optim.lr_scheduler.ReduceLROnPlateau`.
 ///
-/// Its options and its state are all here; with feature `serde` it goes on where it was saved.
+/// Its options and its state are all here. With feature `serde`, a dictionary of both, so that it goes on where it was
+/// saved; where anything but `lr` is left out, the default that stands with it is meant.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
@@ -24,47 +25,49 @@ use crate::{Error, rule::range};
 pub struct ReduceOnPlateau {
     /// The present learning rate. Like the other numbers but for `best`, in `[0, f32::MAX]`.
     pub lr: f64,
-    /// Which way the metric improves.
+    /// Which way the metric improves. By default [`Mode::Min`].
     #[cfg_attr(feature = "serde", serde(default))]
     pub mode: Mode,
-    /// What is left of the learning rate when it is reduced, in `[0, 1)`.
+    /// What is left of the learning rate when it is reduced, in `[0, 1)`. By default 0.1.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::gamma"))]
     pub factor: f64,
-    /// Epochs without improvement that are put up with.
+    /// Epochs without improvement that are put up with. By default 10.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::patience"))]
     pub patience: u64,
-    /// By how much a metric must be better than the best to be an improvement.
+    /// By how much a metric must be better than the best to be an improvement. By default 1e-4.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::threshold"))]
     pub threshold: f64,
-    /// What `threshold` is measured in.
+    /// What `threshold` is measured in. By default [`ThresholdMode::Rel`].
     #[cfg_attr(feature = "serde", serde(default))]
     pub threshold_mode: ThresholdMode,
-    /// Epochs after a reduction in which nothing is counted.
+    /// Epochs after a reduction in which nothing is counted. By default 0.
     #[cfg_attr(feature = "serde", serde(default))]
     pub cooldown: u64,
-    /// The learning rate is never reduced below it.
+    /// The learning rate is never reduced below it. By default 0.
     #[cfg_attr(feature = "serde", serde(default))]
     pub min_lr: f64,
-    /// The learning rate stays where it is if it would not change by more.
+    /// The learning rate stays where it is if it would not change by more. By default 1e-8.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::eps"))]
     pub eps: f64,
-    /// The best metric so far, always finite.
+    /// The best metric so far, always finite. At first, and by default, `None`.
     #[cfg_attr(feature = "serde", serde(default))]
     pub best: Option<f64>,
-    /// Epochs since then, or since the learning rate was last reduced and cooled down.
+    /// Epochs since then, or since the learning rate was last reduced and cooled down. At first, and by default, 0.
     #[cfg_attr(feature = "serde", serde(default))]
     pub num_bad_epochs: u64,
-    /// Epochs of the cooldown that are left.
+    /// Epochs of the cooldown that are left. At first, and by default, 0.
     #[cfg_attr(feature = "serde", serde(default))]
     pub cooldown_counter: u64,
 }
 
 /// Which way a metric improves.
+///
+/// With feature `serde`, `"min"` or `"max"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Mode {
-    /// Less is better: a loss.
+    /// Less is better: a loss. The default.
     #[default]
     Min,
     /// More is better: an accuracy.
@@ -72,11 +75,13 @@ pub enum Mode {
 }
 
 /// What a threshold is measured in.
+///
+/// With feature `serde`, `"rel"` or `"abs"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum ThresholdMode {
-    /// The best metric: better than `best * (1 - threshold)`, or with [`Mode::Max`] `best * (1 + threshold)`.
+    /// The best metric: better than `best * (1 - threshold)`, or with [`Mode::Max`] `best * (1 + threshold)`. The default.
     /// For metrics above 0: below, it lets worse ones pass, as PyTorch's does.
     #[default]
     Rel,
@@ -85,7 +90,7 @@ pub enum ThresholdMode {
 }
 
 impl ReduceOnPlateau {
-    /// With PyTorch's defaults, before the first epoch.
+    /// With the defaults, which are PyTorch's, before the first epoch.
     #[must_use]
     pub const fn new(lr: f64) -> Self {
         Self {
@@ -142,7 +147,7 @@ impl ReduceOnPlateau {
             }
     }
 
-    /// Whether every number is in its range.
+    /// Whether every number is in its range. NaN and infinity, which JSON has no words for, are in none.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] names the first that is not.

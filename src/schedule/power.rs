@@ -4,10 +4,19 @@ const LARGEST: f64 = f32::MAX as f64;
 
 /// `lr * gamma^n`, at most `f32::MAX`.
 pub(super) fn decayed(lr: f64, gamma: f64, n: u64) -> f64 {
-    let power = whole(gamma, n);
-    // Infinite, it would make a learning rate of 0 a NaN.
-    let lr = lr * if power > f64::MAX { f64::MAX } else { power };
-    if lr > LARGEST { LARGEST } else { lr }
+    product([whole(gamma, n), lr])
+}
+
+/// The product in the order of the factors, at most `f32::MAX`.
+pub(super) fn product(factors: impl IntoIterator<Item = f64>) -> f64 {
+    // Infinite, it would make a factor of 0 a NaN.
+    let finite = |product: f64, factor| at_most(f64::MAX, product * factor);
+    at_most(LARGEST, factors.into_iter().fold(1.0, finite))
+}
+
+/// NaN stays NaN.
+fn at_most(limit: f64, x: f64) -> f64 {
+    if x > limit { limit } else { x }
 }
 
 /// `base^exponent`, both at least 0. Whole exponents by squaring.
@@ -16,7 +25,7 @@ pub(super) fn real(base: f64, exponent: f64) -> f64 {
 }
 
 /// By squaring, from the lowest bit of `n`.
-fn whole(base: f64, n: u64) -> f64 {
+pub(super) fn whole(base: f64, n: u64) -> f64 {
     let (mut power, mut square, mut rest) = (1.0, base, n);
     while rest > 0 {
         if rest & 1 == 1 {

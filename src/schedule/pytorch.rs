@@ -22,6 +22,10 @@ pub(super) const fn t_mult() -> u64 {
     1
 }
 
+pub(super) const fn step_size_up() -> u64 {
+    2000
+}
+
 pub(super) const fn pct_start() -> f64 {
     OneCycle::new(0.0, 1).pct_start
 }

@@ -1,7 +1,8 @@
 //! Schedules: PyTorch's values, the ends to the bit, any options at any step.
 #![allow(clippy::float_cmp, reason = "values that are exact")]
 
-use lanestep::schedule::{Anneal, Mode, OneCycle, ThresholdMode};
+use ciborium::Value;
+use lanestep::schedule::{Anneal, Cyclic, CyclicMode, Mode, OneCycle, ThresholdMode};
 use lanestep::{AdamW, Error, Optimizer, ReduceOnPlateau, Schedule};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -72,7 +73,7 @@ fn both_ends_are_exact_and_the_last_stays() {
     let linear =
         |start_factor, end_factor| Schedule::Linear { lr: 0.3, start_factor, end_factor, total_iters: 7 };
     let cycle = OneCycle { anneal_strategy: Anneal::Linear, ..OneCycle::new(0.3, 1000) };
-    let ends: [(Schedule, f64, u64, f64); 18] = [
+    let ends: [(Schedule, f64, u64, f64); 20] = [
         (Schedule::constant(0.3), 0.3, 0, 0.3),
         (Schedule::Constant { lr: 0.3, factor: 0.7, total_iters: 7 }, 0.3 * 0.7, 7, 0.3),
         (linear(0.1, 0.9), 0.3 * 0.1, 7, 0.3 * 0.9),
@@ -91,6 +92,13 @@ fn both_ends_are_exact_and_the_last_stays() {
         (Schedule::warmup_stable_decay(0.3, 7, 7, 7), 0.0, 21, 0.0),
         (linear(0.9, 0.1).warmup(3), 0.0, 10, 0.3 * 0.1),
         (Schedule::sequence([(linear(0.9, 0.1), 3), (Schedule::cosine(0.4, 9), 9)]), 0.3 * 0.9, 12, 0.0),
+        (
+            Schedule::chained(0.7, [linear(0.9, 0.1), linear(0.2, 0.5)]),
+            0.7 * 0.27 * 0.06,
+            7,
+            0.7 * 0.03 * 0.15,
+        ),
+        (Schedule::chained(0.0, [Schedule::exponential(1.0, 2.0)]), 0.0, 5000, 0.0),
     ];
     for (schedule, first, end, last) in ends {
         schedule.check().unwrap();
@@ -127,6 +135,14 @@ fn every_join_is_exact() {
         (OneCycle { pct_start: 0.25, three_phase: true, ..OneCycle::new(peak, 100) }.into(), 48, peak / 25.0),
         (OneCycle::new(peak, 1).into(), 0, peak / 25.0 / 1e4),
         (Schedule::inverse_sqrt(peak, 100), 300, peak / 2.0),
+        (
+            Schedule::chained(peak, [Schedule::step(1.0, 5, 0.5), Schedule::multi_step(4.0, [9], 2.0)]),
+            9,
+            peak * 4.0,
+        ),
+        (Schedule::chained(LARGEST, [Schedule::constant(LARGEST), Schedule::constant(0.0)]), 0, 0.0),
+        (Schedule::chained(LARGEST, vec![Schedule::constant(LARGEST); 20]), 0, LARGEST),
+        (Schedule::chained(LARGEST, [Schedule::constant(8.0), Schedule::constant(0.125)]), 0, LARGEST),
         (
             Schedule::Warmup { steps: 4, start_factor: 0.7, then: Box::new(Schedule::constant(peak)) },
             0,
@@ -227,6 +243,156 @@ fn restarts_far_away_are_exact() {
     assert!(Schedule::cosine_warm_restarts(0.3, u64::MAX, 2).lr(u64::MAX - 1) < 1e-15);
 }
 
+/// `CyclicLR.get_lr` in its own order: where a step is in its cycle, as a fraction.
+fn cyclic_lr(cycles: &Cyclic, step: u64) -> f64 {
+    let (step, up) = (step as f64, cycles.step_size_up as f64);
+    let total = up + cycles.step_size_down.map_or(up, |down| down as f64);
+    let ratio = up / total;
+    let cycle = (1.0 + step / total).floor();
+    let x = 1.0 + step / total - cycle;
+    let height = if x <= ratio { x / ratio } else { (x - 1.0) / (ratio - 1.0) };
+    let scale = match cycles.mode {
+        CyclicMode::Triangular => 1.0,
+        CyclicMode::Triangular2 => 1.0 / 2_f64.powf(cycle - 1.0),
+        CyclicMode::ExpRange => cycles.gamma.powf(step),
+        other => panic!("no scale for {other:?}"),
+    };
+    cycles.base_lr + (cycles.max_lr - cycles.base_lr) * height * scale
+}
+
+const CYCLIC_MODES: [CyclicMode; 3] = [CyclicMode::Triangular, CyclicMode::Triangular2, CyclicMode::ExpRange];
+
+/// But for the digits that PyTorch's fraction loses to the number of the cycle, in parts of the shorter way, and for
+/// what a power drifts by.
+#[test]
+fn every_cycle_is_pytorchs() {
+    for mode in CYCLIC_MODES {
+        for (step_size_up, step_size_down) in
+            [(2000, None), (1, None), (4, Some(12)), (7, Some(3)), (9, Some(1)), (5, Some(0))]
+        {
+            let down = step_size_down.unwrap_or(step_size_up);
+            let shorter = if down == 0 { step_size_up } else { down.min(step_size_up) };
+            for (base_lr, max_lr, gamma) in [(0.0, 1.0, 1.0), (1e-3, 9e-3, 0.999), (0.3, 0.3, 0.0)] {
+                let cycles = Cyclic { base_lr, max_lr, step_size_up, step_size_down, mode, gamma };
+                let schedule = Schedule::from(cycles);
+                schedule.check().unwrap();
+                for step in 0..10_000 {
+                    let (ours, theirs) = (schedule.lr(step), cyclic_lr(&cycles, step));
+                    let lost = (step + step_size_up + down) as f64 / shorter as f64;
+                    let drift = if mode == CyclicMode::ExpRange { step as f64 / 10.0 } else { 0.0 };
+                    let bound = max_lr * f64::EPSILON * (4.0 + lost + drift);
+                    assert!((ours - theirs).abs() <= bound, "{cycles:?}, step {step}: {ours} for {theirs}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn cycles_begin_and_peak_to_the_bit() {
+    let max_lr = 0.009;
+    for (up, down) in [(1, 1), (3, 8), (4, 0), (1, 5), (2000, 2000), (1, 1 << 40), (1 << 63, (1 << 63) - 1)] {
+        let total = up + down;
+        for cycle in [0, 1, 2, 30, u64::MAX / total] {
+            let Some(start) = total.checked_mul(cycle) else { continue };
+            let from = |base_lr, mode| {
+                let cycles = Cyclic::new(base_lr, max_lr, up);
+                Schedule::from(Cyclic { mode, gamma: 0.5, step_size_down: Some(down), ..cycles })
+            };
+            for mode in CYCLIC_MODES {
+                let schedule = from(0.001, mode);
+                assert_eq!(schedule.lr(start).to_bits(), 0.001_f64.to_bits(), "{schedule:?}, step {start}");
+            }
+            let Some(peak) = start.checked_add(up).filter(|_| down > 0) else { continue };
+            for (base_lr, mode, lr) in [
+                (0.001, CyclicMode::Triangular, max_lr),
+                (0.0, CyclicMode::Triangular2, max_lr * 0.5_f64.powf(cycle as f64)),
+                (0.0, CyclicMode::ExpRange, max_lr * 0.5_f64.powf(peak as f64)),
+            ] {
+                let schedule = from(base_lr, mode);
+                assert_eq!(schedule.lr(peak).to_bits(), lr.to_bits(), "{schedule:?}, step {peak}");
+            }
+        }
+    }
+    let (mode, step_size_down) = (CyclicMode::Triangular2, Some(u64::MAX));
+    let endless = Schedule::from(Cyclic { mode, step_size_down, ..Cyclic::new(0.001, max_lr, 1 << 63) });
+    assert_eq!(endless.lr(1 << 63).to_bits(), max_lr.to_bits());
+    assert!((endless.lr(u64::MAX) - f64::midpoint(0.001, max_lr)).abs() < 1e-17);
+}
+
+/// As PyTorch does it: each scheduler in turn multiplies the learning rate that the last one left.
+#[test]
+fn what_is_chained_is_pytorchs() {
+    type Follow = fn(u64) -> f64;
+    let constant: (Schedule, Follow) =
+        (Schedule::Constant { lr: 1.0, factor: 0.1, total_iters: 20 }, |t| match t {
+            0 => 0.1,
+            20 => 1.0 / 0.1,
+            _ => 1.0,
+        });
+    let linear: (Schedule, Follow) =
+        (Schedule::Linear { lr: 1.0, start_factor: 0.25, end_factor: 0.75, total_iters: 30 }, |t| match t {
+            0 => 0.25,
+            1..=30 => 1.0 + 0.5 / (30.0 * 0.25 + (t - 1) as f64 * 0.5),
+            _ => 1.0,
+        });
+    let step: (Schedule, Follow) =
+        (Schedule::step(1.0, 7, 0.5), |t| if t > 0 && t % 7 == 0 { 0.5 } else { 1.0 });
+    let milestones: (Schedule, Follow) = (Schedule::multi_step(1.0, [3, 11, 11], 1.5), |t| match t {
+        3 => 1.5,
+        11 => 1.5 * 1.5,
+        _ => 1.0,
+    });
+    let exponential: (Schedule, Follow) =
+        (Schedule::exponential(1.0, 0.9), |t| if t == 0 { 1.0 } else { 0.9 });
+    let polynomial: (Schedule, Follow) = (Schedule::polynomial(1.0, 40, 2.0), |t| match t {
+        1..=40 => {
+            let left = |t| 1.0 - t as f64 / 40.0;
+            (left(t) / left(t - 1)).powi(2)
+        }
+        _ => 1.0,
+    });
+    let cosine: (Schedule, Follow) = (Schedule::cosine(1.0, 50), |t| match t {
+        1..=50 => {
+            let wave = |t| 1.0 + (std::f64::consts::PI * t as f64 / 50.0).cos();
+            wave(t) / wave(t - 1)
+        }
+        _ => 1.0,
+    });
+    for chain in [
+        vec![&constant, &exponential],
+        vec![&exponential, &constant],
+        vec![&linear, &cosine],
+        vec![&step, &milestones, &polynomial],
+        vec![&milestones],
+        vec![&constant, &linear, &step, &milestones, &exponential, &polynomial, &cosine],
+    ] {
+        let schedule = Schedule::chained(0.05, chain.iter().map(|part| part.0.clone()).collect::<Vec<_>>());
+        schedule.check().unwrap();
+        let mut theirs = 0.05;
+        for t in 0..60 {
+            for (_, follow) in &chain {
+                theirs *= follow(t);
+            }
+            let ours = schedule.lr(t);
+            assert!((ours - theirs).abs() <= 1e-16, "{schedule:?}, step {t}: {ours} for {theirs}");
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_the_product_in_its_order() {
+    let parts =
+        [Schedule::cosine(0.3, 50).warmup(7), Schedule::cyclic(0.1, 0.7, 4), Schedule::exponential(3.0, 1.1)];
+    let schedule = Schedule::chained(0.9, parts.clone());
+    let nested = Schedule::chained(1.0, [Schedule::chained(0.9, parts[..2].to_vec()), parts[2].clone()]);
+    for step in (0..100).chain([u64::MAX]) {
+        let product = parts.iter().fold(0.9, |product, part| product * part.lr(step)).min(LARGEST);
+        assert_eq!(schedule.lr(step).to_bits(), product.to_bits(), "{step}");
+        assert_eq!(nested.lr(step).to_bits(), product.to_bits(), "{step}");
+    }
+}
+
 #[test]
 fn an_optimizer_takes_whatever_a_schedule_gives() {
     let schedule = Schedule::exponential(1e-3, 1e30).warmup(3);
@@ -245,6 +411,8 @@ fn no_option_makes_it_panic() {
         for n in [0, 1, u64::MAX] {
             let cycle = OneCycle { pct_start: x, div_factor: x, ..OneCycle::new(x, n) };
             let linear = Schedule::Linear { lr: 1.0, start_factor: x, end_factor: x, total_iters: n };
+            let cyclic =
+                |mode| Cyclic { step_size_down: Some(n), mode, gamma: x, ..Cyclic::new(x, 1.0, n) }.into();
             for schedule in [
                 Schedule::Constant { lr: x, factor: x, total_iters: n },
                 linear.clone(),
@@ -258,11 +426,17 @@ fn no_option_makes_it_panic() {
                 Schedule::cosine_warm_restarts(x, n, 0),
                 Schedule::from(cycle),
                 Schedule::from(OneCycle { three_phase: true, ..cycle }),
+                cyclic(CyclicMode::Triangular),
+                cyclic(CyclicMode::Triangular2),
+                cyclic(CyclicMode::ExpRange),
+                Schedule::cyclic(x, x, n),
                 Schedule::inverse_sqrt(x, n),
                 Schedule::warmup_stable_decay(x, n, n, n),
                 linear.warmup(n),
                 Schedule::sequence([]),
                 Schedule::sequence([(Schedule::constant(x), n), (Schedule::constant(x), n)]),
+                Schedule::chained(x, []),
+                Schedule::chained(x, [Schedule::constant(x), Schedule::exponential(x, x)]),
             ] {
                 for step in [0, 1, u64::MAX] {
                     let _ = schedule.lr(step);
@@ -289,6 +463,13 @@ fn what_is_no_number_stays_none() {
     for (lr, eta_min) in [(f64::NAN, 0.0), (0.1, f64::NAN)] {
         assert!(Schedule::Cosine { lr, t_max: 9, eta_min }.lr(4).is_nan(), "{lr} {eta_min}");
     }
+    for (base_lr, max_lr) in [(f64::NAN, 0.1), (0.1, f64::NAN)] {
+        assert!(Schedule::cyclic(base_lr, max_lr, 9).lr(4).is_nan(), "{base_lr} {max_lr}");
+    }
+    for (lr, factor) in [(f64::NAN, 1e30), (0.1, f64::NAN), (f64::INFINITY, f64::NAN)] {
+        let parts = vec![Schedule::constant(1e30), Schedule::constant(factor)];
+        assert!(Schedule::chained(lr, parts).lr(4).is_nan(), "{lr} {factor}");
+    }
 }
 
 fn name_of(error: &Error) -> &'static str {
@@ -307,7 +488,7 @@ const TO_A_TENTH: Range = [-1e-300, 0.0, 0.1, 0.100_001];
 #[test]
 fn every_number_is_checked_and_named() {
     type Make = fn(f64) -> Schedule;
-    let numbers: [(&str, Range, Make); 30] = [
+    let numbers: [(&str, Range, Make); 36] = [
         ("lr", NON_NEGATIVE, Schedule::constant),
         ("factor", UNIT, |x| Schedule::Constant { lr: 1.0, factor: x, total_iters: 1 }),
         ("lr", NON_NEGATIVE, |x| Schedule::linear(x, 1)),
@@ -349,6 +530,9 @@ fn every_number_is_checked_and_named() {
         ("final_div_factor", [0.0, 1e-300, LARGEST, LARGEST * 1.000_001], |x| {
             OneCycle { final_div_factor: x, ..OneCycle::new(0.0, 9) }.into()
         }),
+        ("max_lr", NON_NEGATIVE, |x| Schedule::cyclic(0.0, x, 9)),
+        ("base_lr", TO_A_TENTH, |x| Schedule::cyclic(x, 0.1, 9)),
+        ("gamma", UNIT, |x| Cyclic { gamma: x, ..Cyclic::new(0.1, 0.1, 9) }.into()),
         ("lr", NON_NEGATIVE, |x| Schedule::inverse_sqrt(x, 1)),
         ("lr", NON_NEGATIVE, |x| Schedule::warmup_stable_decay(x, 1, 1, 1)),
         ("eta_min", TO_A_TENTH, |x| Schedule::WarmupStableDecay {
@@ -371,6 +555,9 @@ fn every_number_is_checked_and_named() {
         ("lr", NON_NEGATIVE, |x| {
             Schedule::sequence([(Schedule::constant(1.0), 1), (Schedule::constant(x), 1)])
         }),
+        ("lr", NON_NEGATIVE, |x| Schedule::chained(x, [Schedule::constant(1.0)])),
+        ("lr", NON_NEGATIVE, |x| Schedule::chained(1.0, [Schedule::constant(x), Schedule::constant(1.0)])),
+        ("lr", NON_NEGATIVE, |x| Schedule::chained(1.0, [Schedule::constant(1.0), Schedule::constant(x)])),
     ];
     for (name, [below, low, high, above], make) in numbers {
         for good in [low, high] {
@@ -382,7 +569,7 @@ fn every_number_is_checked_and_named() {
             assert!(error.to_string().contains("must be in ["), "{error}");
         }
     }
-    let counts: [(&str, Schedule); 9] = [
+    let counts: [(&str, Schedule); 11] = [
         ("total_iters", Schedule::linear(1.0, 0)),
         ("step_size", Schedule::step(1.0, 0, 0.1)),
         ("total_iters", Schedule::polynomial(1.0, 0, 1.0)),
@@ -390,8 +577,10 @@ fn every_number_is_checked_and_named() {
         ("t_0", Schedule::cosine_warm_restarts(1.0, 0, 1)),
         ("t_mult", Schedule::cosine_warm_restarts(1.0, 1, 0)),
         ("total_steps", Schedule::one_cycle(1.0, 0)),
+        ("step_size_up", Schedule::cyclic(0.0, 1.0, 0)),
         ("timescale", Schedule::inverse_sqrt(1.0, 0)),
         ("parts", Schedule::sequence([])),
+        ("parts", Schedule::chained(1.0, [])),
     ];
     for (name, schedule) in counts {
         let error = schedule.check().expect_err(name);
@@ -453,6 +642,15 @@ fn what_a_dictionary_leaves_out_is_pytorchs_default() {
             Schedule::cosine_warm_restarts(1.0, 30, 1),
         ),
         (r#"{"schedule": "OneCycleLR", "max_lr": 1, "total_steps": 30}"#, Schedule::one_cycle(1.0, 30)),
+        (r#"{"schedule": "CyclicLR", "base_lr": 0.1, "max_lr": 1}"#, Schedule::cyclic(0.1, 1.0, 2000)),
+        (
+            r#"{"schedule": "CyclicLR", "base_lr": 0.1, "max_lr": 1, "step_size_down": null, "mode": "triangular2"}"#,
+            Cyclic { mode: CyclicMode::Triangular2, ..Cyclic::new(0.1, 1.0, 2000) }.into(),
+        ),
+        (
+            r#"{"schedule": "CyclicLR", "base_lr": 0.1, "max_lr": 1, "mode": "exp_range", "gamma": 0.5}"#,
+            Cyclic { mode: CyclicMode::ExpRange, gamma: 0.5, ..Cyclic::new(0.1, 1.0, 2000) }.into(),
+        ),
         (r#"{"schedule": "InverseSqrt", "lr": 1, "timescale": 30}"#, Schedule::inverse_sqrt(1.0, 30)),
         (
             r#"{"schedule": "WarmupStableDecay", "lr": 1, "warmup_steps": 1, "stable_steps": 2, "decay_steps": 3}"#,
@@ -466,12 +664,18 @@ fn what_a_dictionary_leaves_out_is_pytorchs_default() {
             r#"{"schedule": "Sequence", "parts": [[{"schedule": "PolynomialLR", "lr": 1}, 5]]}"#,
             Schedule::sequence([(Schedule::polynomial(1.0, 5, 1.0), 5)]),
         ),
+        (
+            r#"{"schedule": "ChainedScheduler", "lr": 0.5, "parts": [{"schedule": "PolynomialLR", "lr": 1}]}"#,
+            Schedule::chained(0.5, [Schedule::polynomial(1.0, 5, 1.0)]),
+        ),
     ] {
         assert_eq!(serde_json::from_str::<Schedule>(text).unwrap(), schedule, "{text}");
     }
     let cycle = OneCycle::new(1.0, 30);
     assert_eq!((cycle.pct_start, cycle.anneal_strategy, cycle.three_phase), (0.3, Anneal::Cos, false));
     assert_eq!((cycle.div_factor, cycle.final_div_factor), (25.0, 1e4));
+    let cycles = Cyclic::new(0.1, 1.0, 2000);
+    assert_eq!((cycles.step_size_down, cycles.mode, cycles.gamma), (None, CyclicMode::Triangular, 1.0));
     let plateau = ReduceOnPlateau {
         lr: 1.0,
         mode: Mode::Min,
@@ -499,6 +703,11 @@ fn unknown_and_missing_options_are_errors() {
         (r#"{"schedule": "CosineAnnealingLR", "lr": 1}"#, "T_max"),
         (r#"{"schedule": "CosineAnnealingLR", "T_max": 1}"#, "lr"),
         (r#"{"schedule": "StepLR", "lr": 1, "step_size": -30}"#, "-30"),
+        (r#"{"schedule": "CyclicLR", "base_lr": 1}"#, "max_lr"),
+        (r#"{"schedule": "CyclicLR", "base_lr": 0, "max_lr": 1, "cycle_momentum": true}"#, "cycle_momentum"),
+        (r#"{"schedule": "CyclicLR", "base_lr": 0, "max_lr": 1, "mode": "square"}"#, "square"),
+        (r#"{"schedule": "ChainedScheduler", "parts": []}"#, "lr"),
+        (r#"{"schedule": "ChainedScheduler", "lr": 1}"#, "parts"),
         (r#"{"schedule": "LambdaLR", "lr": 1}"#, "LambdaLR"),
         (r#"{"lr": 1}"#, "schedule"),
         (r#"{"schedule": "OneCycleLR", "max_lr": 1, "total_steps": 3, "anneal_strategy": "log"}"#, "log"),
@@ -578,6 +787,21 @@ fn one_cycle() -> impl Strategy<Value = OneCycle> {
     )
 }
 
+fn cyclic() -> impl Strategy<Value = Cyclic> {
+    let mode = prop_oneof![Just(CYCLIC_MODES[0]), Just(CYCLIC_MODES[1]), Just(CYCLIC_MODES[2])];
+    let gamma = prop_oneof![unit(), unit().prop_map(|x| 1.0 - x * 1e-3)];
+    (lr(), unit(), count(), proptest::option::of(count()), mode, gamma).prop_map(
+        |(max_lr, x, step_size_up, step_size_down, mode, gamma)| Cyclic {
+            base_lr: max_lr * x,
+            max_lr,
+            step_size_up,
+            step_size_down,
+            mode,
+            gamma,
+        },
+    )
+}
+
 fn schedule() -> impl Strategy<Value = Schedule> {
     let leaf = prop_oneof![
         (lr(), unit(), count()).prop_map(|(lr, factor, total_iters)| Schedule::Constant {
@@ -601,6 +825,7 @@ fn schedule() -> impl Strategy<Value = Schedule> {
             eta_min: lr * x
         }),
         one_cycle().prop_map(Schedule::from),
+        cyclic().prop_map(Schedule::from),
         (lr(), count()).prop_map(|(lr, timescale)| Schedule::inverse_sqrt(lr, timescale)),
         (lr(), [count(), count(), count()], unit(), anneal()).prop_map(
             |(lr, [warmup_steps, stable_steps, decay_steps], x, decay)| Schedule::WarmupStableDecay {
@@ -620,7 +845,9 @@ fn schedule() -> impl Strategy<Value = Schedule> {
                 start_factor,
                 then: Box::new(then)
             }),
-            proptest::collection::vec((inner, count()), 1..4).prop_map(Schedule::sequence),
+            proptest::collection::vec((inner.clone(), count()), 1..4).prop_map(Schedule::sequence),
+            (lr(), proptest::collection::vec(inner, 1..4))
+                .prop_map(|(lr, parts)| Schedule::chained(lr, parts)),
         ]
     })
     .prop_filter("valid", |schedule| schedule.check().is_ok())
@@ -647,6 +874,7 @@ fn bounds(schedule: &Schedule) -> (f64, f64) {
             let first = max_lr / div_factor;
             (first.min(first / final_div_factor), max_lr)
         }
+        Schedule::Cyclic(Cyclic { base_lr, max_lr, .. }) => (base_lr, max_lr),
         Schedule::WarmupStableDecay { lr, warmup_steps, eta_min, .. } => {
             (if warmup_steps > 0 { 0.0 } else { eta_min }, lr)
         }
@@ -657,8 +885,62 @@ fn bounds(schedule: &Schedule) -> (f64, f64) {
         Schedule::Sequence { ref parts } => {
             parts.iter().map(|(part, _)| bounds(part)).reduce(join).expect("a part")
         }
+        Schedule::Chained { lr, ref parts } => {
+            let (low, high) = parts
+                .iter()
+                .map(bounds)
+                .fold((lr, lr), |product, part| (product.0 * part.0, product.1 * part.1));
+            (low.min(LARGEST), high.min(LARGEST))
+        }
         ref other => panic!("no bounds for {other:?}"),
     }
+}
+
+/// The numbers of a schedule or a plateau that have a fraction, each with its name.
+fn floats(value: &mut Value) -> Vec<(String, &mut f64)> {
+    match value {
+        Value::Array(items) => items.iter_mut().flat_map(floats).collect(),
+        Value::Map(items) => items
+            .iter_mut()
+            .flat_map(|(key, value)| match value {
+                Value::Float(x) => vec![(key.as_text().unwrap().to_owned(), x)],
+                other => floats(other),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Puts what is no finite number, which CBOR can carry, in the place of every number, one after the other.
+fn refuses_all_but_finite_numbers<T>(good: &T, check: impl Fn(&T) -> Result<(), Error>) -> usize
+where
+    T: serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    check(good).unwrap();
+    let mut written = Value::serialized(good).unwrap();
+    let numbers = floats(&mut written).len();
+    for number in 0..numbers {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut value = written.clone();
+            let (name, place) = floats(&mut value).swap_remove(number);
+            *place = bad;
+            let read: T = value.deserialized().unwrap();
+            match check(&read) {
+                Err(Error::Hyperparameter { name: named, found, .. }) => {
+                    assert_eq!((named, found.to_bits()), (&*name, bad.to_bits()), "{read:?}");
+                }
+                other => panic!("{read:?}: {other:?}"),
+            }
+        }
+    }
+    numbers
+}
+
+/// Which JSON has no words for.
+#[test]
+fn no_number_of_a_plateau_may_be_infinite_or_nan() {
+    let plateau = ReduceOnPlateau { best: Some(0.5), ..ReduceOnPlateau::new(0.1) };
+    assert_eq!(refuses_all_but_finite_numbers(&plateau, ReduceOnPlateau::check), 6);
 }
 
 /// Never rises; for powers but for their rounding, which grows with the step.
@@ -696,6 +978,11 @@ proptest! {
             prop_assert!((low..=high).contains(&lr), "step {step}: {lr} is not in {low}..={high}");
             prop_assert!((0.0..=LARGEST).contains(&lr), "step {step}: {lr}");
         }
+    }
+
+    #[test]
+    fn no_number_of_a_schedule_may_be_infinite_or_nan(schedule in schedule()) {
+        prop_assert!(refuses_all_but_finite_numbers(&schedule, Schedule::check) > 0);
     }
 
     #[test]
