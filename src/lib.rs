@@ -12,6 +12,8 @@ pub mod formula;
 pub mod gallery;
 mod health;
 mod lane;
+#[cfg(feature = "serde")]
+mod number;
 mod optimizer;
 pub mod reference;
 pub mod rule;

@@ -24,19 +24,27 @@ use crate::{Error, Report};
 /// assert_eq!((scaler.scale, scaler.clean_steps, optimizer.steps()), (32768.0, 1, 1));
 /// # Ok(()) }
 /// ```
+///
+/// With feature `serde`, options and state are read and written, with all their [numbers](crate::AnyRule#numbers-in-files).
+/// What is left out has its default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct LossScaler {
-    /// What the loss is to be multiplied by now.
+    /// What the loss is to be multiplied by now, in `[1 / f32::MAX, f32::MAX]`. Default: `65536.0`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub scale: f64,
-    /// What the scale is multiplied by after `growth_interval` clean steps, where that is finite. Above 1.
+    /// What the scale is multiplied by after `growth_interval` clean steps, where that is in range. In
+    /// `(1, f32::MAX]`. Default: `2.0`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub growth_factor: f64,
-    /// What the scale is multiplied by when gradients are not finite. Between 0 and 1.
+    /// What the scale is multiplied by when gradients are not finite, where that is in range. In `(0, 1)`.
+    /// Default: `0.5`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub backoff_factor: f64,
-    /// So many clean steps in a row make the scale grow.
+    /// So many clean steps in a row make the scale grow. At least 1. Default: `2000`.
     pub growth_interval: u64,
-    /// How many there have been since the scale last changed.
+    /// How many there have been since the scale last changed. Default: `0`.
     pub clean_steps: u64,
 }
 

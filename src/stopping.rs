@@ -12,19 +12,26 @@ use crate::rule::range;
 /// assert_eq!(losses.iter().position(|&loss| stopping.observe(loss)), Some(3));
 /// assert_eq!(stopping.best, Some(0.5));
 /// ```
+///
+/// With feature `serde`, options and state are read and written, with all their [numbers](crate::AnyRule#numbers-in-files).
+/// What is left out has its default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Stopping {
-    /// So many observations in a row without progress are enough; at least 1.
+    /// So many observations in a row without progress stop, as in Keras and Lightning: 0, like 1, at the first. Default:
+    /// `10`. ([`ReduceOnPlateau`](crate::ReduceOnPlateau) waits for one more, as PyTorch's.)
     pub patience: u64,
-    /// How much lower than the best a number must be to be progress. Not negative.
+    /// How much lower than the best a number must be to be progress. Not negative. Default: `0.0`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub tolerance: f64,
-    /// Stops at once at this or less: what counts as having arrived.
+    /// Stops at once at this or less: what counts as having arrived. Not NaN. Default: `None`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub goal: Option<f64>,
-    /// The lowest number, as of the last progress.
+    /// The lowest number, as of the last progress. Default: `None`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub best: Option<f64>,
-    /// How many observations ago that was.
+    /// How many observations ago that was. Default: `0`.
     pub waited: u64,
 }
 
@@ -41,12 +48,11 @@ impl Stopping {
     /// # Errors
     /// [`Error::Hyperparameter`] names the first that is not.
     pub fn check(&self) -> Result<(), Error> {
-        range::check("patience", self.patience as f64, self.patience > 0, "at least 1")?;
         range::check("tolerance", self.tolerance, self.tolerance >= 0.0, "at least 0")?;
         range::check("goal", self.goal.unwrap_or(0.0), !self.goal.is_some_and(f64::is_nan), "a number")
     }
 
-    /// Takes the next number; says whether to stop. NaN is no progress.
+    /// Takes the next number; says whether to stop. NaN is no progress. Progress does not stop, unless it arrives at the goal.
     pub fn observe(&mut self, value: f64) -> bool {
         let progress = !value.is_nan() && self.best.is_none_or(|best| value < best - self.tolerance);
         if progress {
@@ -54,6 +60,6 @@ impl Stopping {
         } else {
             self.waited = self.waited.saturating_add(1);
         }
-        self.goal.is_some_and(|goal| value <= goal) || self.waited >= self.patience
+        self.goal.is_some_and(|goal| value <= goal) || !progress && self.waited >= self.patience
     }
 }

@@ -21,6 +21,8 @@ use core::ops::Range;
 /// optimizer.step(&mut [1.0; 2000], &[0.5; 2000])?;
 /// # Ok(()) }
 /// ```
+///
+/// It has no `serde`: the rule has it, and the ranges are the model's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group<R> {
     /// What they are updated by.

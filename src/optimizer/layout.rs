@@ -25,6 +25,8 @@ use core::ops::Range;
 /// assert_eq!(layout.range("norm.bias"), Some(1010..1020));
 /// # Ok(()) }
 /// ```
+///
+/// It has no `serde`, as it is the model's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<(String, Range<usize>)>,

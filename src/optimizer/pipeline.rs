@@ -31,29 +31,37 @@ const LARGEST: f64 = f32::MAX as f64;
 /// assert!(report.skipped && optimizer.steps() == 1);
 /// # Ok(()) }
 /// ```
+///
+/// With feature `serde`, it is read and written, with all its [numbers](crate::AnyRule#numbers-in-files). What is left out
+/// has its default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Pipeline {
     /// What gradients are multiplied by, in `[0, f32::MAX]`: the inverse of a loss scale, of a number of accumulated
-    /// micro-batches, or `scaler.unscale() / batches as f64` for both.
+    /// micro-batches, or `scaler.unscale() / batches as f64` for both. Default: `1.0`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub scale: f64,
     /// The largest norm of all gradients of the call together that stays. Beyond it, all are multiplied by
-    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. In `[0, f32::MAX]`.
+    /// `max_norm / (norm + 1e-6)`, as by `torch.nn.utils.clip_grad_norm_`. In `[0, f32::MAX]`. Default: `None`.
     ///
     /// Pascanu et al., *On the difficulty of training recurrent neural networks*, <https://arxiv.org/abs/1211.5063>.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub max_norm: Option<f64>,
-    /// The largest magnitude of a single gradient that stays, in `[0, f32::MAX]`.
+    /// The largest magnitude of a single gradient that stays, in `[0, f32::MAX]`. Default: `None`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub clip_value: Option<f64>,
-    /// What to do if there are gradients that are not finite.
+    /// What to do if there are gradients that are not finite. Default: [`Propagate`](NonFinite::Propagate).
     pub non_finite: NonFinite,
-    /// The least parameter that stays after the update, between `-f32::MAX` and `f32::MAX`.
+    /// The least parameter that stays after the update, between `-f32::MAX` and `f32::MAX`. Default: `None`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub min_param: Option<f64>,
-    /// The largest, at least `min_param`.
+    /// The largest, from `min_param` to `f32::MAX`. Default: `None`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub max_param: Option<f64>,
-    /// Whether to report on the gradients, even if nothing above needs to know them.
+    /// Whether to report on the gradients, even if nothing above needs to know them. Default: `false`.
     pub measure_grads: bool,
-    /// Whether to report how far the parameters have moved.
+    /// Whether to report how far the parameters have moved. Default: `false`.
     pub measure_update: bool,
 }
 
@@ -73,7 +81,8 @@ impl Default for Pipeline {
     }
 }
 
-/// What to do if there are gradients that are not finite once they are scaled.
+/// What to do if there are gradients that are not finite once they are scaled. With feature `serde`, it is read and written
+/// by its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NonFinite {
@@ -88,12 +97,15 @@ pub enum NonFinite {
     Error,
 }
 
-/// What a step has found and done.
+/// What a step has found and done. With feature `serde`, it is written, for a log, with all its
+/// [numbers](crate::AnyRule#numbers-in-files).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Report {
     /// The gradients; `None` if nothing made the step read them beforehand.
     pub grads: Option<Gradients>,
     /// What `max_norm` has multiplied the gradients by; 1 if it has not.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::number::serialize"))]
     pub clip_factor: f64,
     /// Whether nothing has been updated, because of gradients that are not finite.
     pub skipped: bool,
@@ -101,15 +113,19 @@ pub struct Report {
     pub update: Option<Update>,
 }
 
-/// The gradients of a call that are not frozen, scaled and not yet clipped.
+/// The gradients of a call that are not frozen, scaled and not yet clipped. With feature `serde`,
+/// it is written like its [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Gradients {
     /// The square root of the sum of squares, which are added up in `f64`: it neither overflows nor vanishes.
     ///
     /// It depends on the gradients and their places in the call alone: the same bits at every level, on any number of
     /// threads, and however the same elements are cut into tensors or groups.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::number::serialize"))]
     pub norm: f64,
     /// The largest magnitude; NaN if one is NaN.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::number::serialize"))]
     pub max_abs: f64,
     /// How many are not finite.
     pub non_finite: u64,
@@ -118,12 +134,16 @@ pub struct Gradients {
 }
 
 /// What a step has done to the parameters of a call that are not frozen: the same bits at every level, on any number of
-/// threads, and unless a rule is [layerwise](crate::Formula::LAYERWISE), however the call is cut.
+/// threads, and unless a rule is [layerwise](crate::Formula::LAYERWISE), however the call is cut. With feature
+/// `serde`, it is written like its [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Update {
     /// The norm of the difference between the parameters after the step and before.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::number::serialize"))]
     pub norm: f64,
     /// The norm of the parameters after the step.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::number::serialize"))]
     pub params_norm: f64,
 }
 

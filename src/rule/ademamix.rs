@@ -38,7 +38,7 @@ hyperparameters! {
     /// ```
     pub struct AdEmaMix {
         /// How much of themselves the fast average, the mean square and the slow average keep, each in `[0, 1)`.
-        pub betas: (f64, f64, f64) = (0.9, 0.999, 0.999_9),
+        pub betas: (f64, f64, f64) = (0.9, 0.999, 0.9999),
         /// Weight of the slow average in the step. Not negative.
         pub alpha: f64 = 2.0,
         /// How many steps the slow average's memory takes to grow to its length from the fast one's. Not negative.

@@ -43,7 +43,7 @@ hyperparameters! {
     /// ```
     pub struct Adopt {
         /// How much of themselves the averages of divided gradients and of squares keep, each in `[0, 1)`.
-        pub betas: (f64, f64) = (0.9, 0.999_9),
+        pub betas: (f64, f64) = (0.9, 0.9999),
         /// The least root to divide by. Keep it above 0, which the first mean square is where the gradient is zero.
         pub eps: f64 = 1e-6,
         /// Whether to clamp a divided gradient to a magnitude of `(t - 1)^(1/4)` at step `t`.

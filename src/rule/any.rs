@@ -18,8 +18,7 @@ macro_rules! rules {
         ///
         /// With feature `serde`, PyTorch's dictionary of options with its class under `rule`. What is left out has
         /// the rule's default. What is unknown is an error, but for `foreach`, `fused`, `capturable` and
-        /// `differentiable`, which say how PyTorch's kernels run and change nothing here. With `serde_json`, its feature
-        /// `float_roundtrip` keeps the last bit of a number.
+        /// `differentiable`, which say how PyTorch's kernels run and change nothing here.
         ///
         #[cfg_attr(feature = "serde", doc = "```")]
         #[cfg_attr(not(feature = "serde"), doc = "```ignore")]
@@ -30,6 +29,17 @@ macro_rules! rules {
         /// assert_eq!(optimizer.state("momentum_buffer"), Some(&[0.0; 1000][..]));
         /// # Ok(()) }
         /// ```
+        ///
+        /// # Numbers in files
+        ///
+        /// Rules, [`Pipeline`](crate::Pipeline), [`Report`](crate::Report), [`LossScaler`](crate::LossScaler),
+        /// [`Health`](crate::Health) and [`Stopping`](crate::Stopping) keep every `f64` in every format, to the bit but for those of
+        /// a NaN. With `serde_json`, this takes its feature `float_roundtrip`; an `AnyRule` takes a format in which fields have
+        /// names, so with `rmp_serde` its `to_vec_named`.
+        ///
+        /// What is finite is written as a number. What is not is the text `"NaN"`, `"Infinity"` or `"-Infinity"` in formats for
+        /// people, such as JSON, and a number in all others. For people, a number may also be a text: `"1e-3"`, or
+        /// one of the three words in any case. Whether it is in its range is for `check` to say.
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[non_exhaustive]
         pub enum AnyRule {

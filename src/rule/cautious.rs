@@ -38,6 +38,8 @@ use crate::{Error, Formula, WithFormula};
 /// assert_eq!(params, [-0.75, -1.75, -1.75]); // two of three, so 3/3
 /// # Ok(()) }
 /// ```
+///
+/// With feature `serde`, it is read and written as the rule inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]

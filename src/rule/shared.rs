@@ -87,23 +87,38 @@ macro_rules! hyperparameters {
         shared: lr = $lr:expr, weight_decay = $weight_decay:expr, decoupled_weight_decay = $decoupled:expr;
     ) => {
         $(#[$about])*
+        ///
+        /// With feature `serde`, a dictionary of these options, with all their
+        /// [numbers](crate::AnyRule#numbers-in-files). What is left out has its default.
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
         pub struct $Rule {
             /// Learning rate. Like all strengths below, in `[0, f32::MAX]`.
+            #[doc = concat!("Default: `", stringify!($lr), "`.")]
+            #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
             pub lr: f64,
-            $($(#[$meaning])* pub $field: $Type,)*
+            $(
+                $(#[$meaning])*
+                #[doc = concat!("Default: `", stringify!($default), "`.")]
+                #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
+                pub $field: $Type,
+            )*
             /// Strength of the decay by the parameter's size; 0 is off.
+            #[doc = concat!("Default: `", stringify!($weight_decay), "`.")]
+            #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
             pub weight_decay: f64,
             /// Whether `weight_decay` shrinks the parameter itself, by `lr * weight_decay` of it, instead of entering
             /// the gradient.
+            #[doc = concat!("Default: `", stringify!($decoupled), "`.")]
             pub decoupled_weight_decay: bool,
-            /// Strength of the decay by the parameter's sign, which enters the gradient; 0 is off.
+            /// Strength of the decay by the parameter's sign, which enters the gradient; 0 is off. Default: `0.0`.
+            #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
             pub l1_decay: f64,
-            /// Largest magnitude that an element of the gradient keeps.
+            /// Largest magnitude that an element of the gradient keeps. Default: `None`.
+            #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
             pub clip_value: Option<f64>,
-            /// Whether to ascend the gradient instead of descending.
+            /// Whether to ascend the gradient instead of descending. Default: `false`.
             pub maximize: bool,
         }
 

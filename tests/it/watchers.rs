@@ -69,9 +69,15 @@ fn stopping_waits_for_progress_of_more_than_the_tolerance() {
     assert_eq!(when(stopping, &[f64::NAN, f64::NAN]), Some(1));
     assert_eq!(when(stopping, &[f64::NAN, 3.0, f64::NAN, 2.0]), None);
     assert_eq!(when(Stopping { goal: Some(0.5), ..stopping }, &[1.0, 0.6, 0.5]), Some(2));
-    assert_eq!(when(Stopping { patience: 1, tolerance: 0.0, ..stopping }, &[1.0, 1.0]), Some(1));
+    for patience in [0, 1] {
+        let hasty = Stopping { patience, tolerance: 0.0, ..stopping };
+        assert_eq!(hasty.check(), Ok(()));
+        assert_eq!(when(hasty, &[3.0, 2.0, 1.0, 1.0, 0.0]), Some(3), "the first without progress");
+        assert_eq!(when(hasty, &[f64::NAN]), Some(0));
+    }
+    // A checkpoint of one that has waited for long enough, and goes on nevertheless.
+    assert_eq!(when(Stopping { best: Some(1.0), waited: 7, ..stopping }, &[0.5, 0.5, 0.5]), Some(2));
     for (expected, bad) in [
-        ("patience", Stopping { patience: 0, ..stopping }),
         ("tolerance", Stopping { tolerance: -1.0, ..stopping }),
         ("tolerance", Stopping { tolerance: f64::NAN, ..stopping }),
         ("goal", Stopping { goal: Some(f64::NAN), ..stopping }),
@@ -92,15 +98,18 @@ fn health_is_gathered_from_reports_alone() {
     }
     // The mean of 4 and 2, and from there on half of the old and half of the new.
     assert_eq!((health.norm, health.last_norm, health.averaged), (Some(2.0), Some(1.0), (3, 0)));
-    assert_eq!((health.min_norm, health.max_norm, health.max_abs), (Some(1.0), Some(4.0), Some(4.0)));
+    assert_eq!(
+        (health.smallest_norm, health.largest_norm, health.largest_abs),
+        (Some(1.0), Some(4.0), Some(4.0))
+    );
     health.record(&report(f64::NAN, 7));
-    assert!(health.exploding());
+    assert!(health.spiked());
     assert_eq!((health.norm, health.non_finite, health.skipped, health.steps), (Some(2.0), 7, 1, 4));
     health.record(&Report { clip_factor: 0.1, ..report(2e3, 0) });
-    assert!(health.exploding() && !health.vanishing());
+    assert!(health.spiked());
     assert_eq!(health.clipped, 1);
     (0..50).for_each(|_| health.record(&report(1e-9, 0)));
-    assert!(!health.exploding() && health.vanishing());
+    assert!(!health.spiked());
     let update = Some(Update { norm: 0.5, params_norm: 2.0 });
     health.record(&Report { grads: None, update, ..report(0.0, 0) });
     assert_eq!((health.update_ratio, health.averaged.1), (Some(0.25), 1));
@@ -124,22 +133,76 @@ fn health_is_gathered_from_reports_alone() {
     }
 }
 
+fn after(health: Health, norms: impl IntoIterator<Item = f64>) -> Health {
+    norms.into_iter().fold(health, |mut health, norm| {
+        health.record(&report(norm, u64::from(!norm.is_finite())));
+        health
+    })
+}
+
+#[test]
+fn one_step_is_no_explosion_and_does_not_end_one() {
+    let calm = after(Health::default(), [1.0; 50]);
+    for norm in [1e30, f64::INFINITY, f64::NAN] {
+        for health in [Health::default(), calm] {
+            let spiked = after(health, [norm]);
+            assert!(spiked.spiked() && !spiked.exploding());
+            assert!(!after(spiked, [1.0]).spiked());
+        }
+        let ten = after(calm, [norm; 10]);
+        assert!(!ten.exploding() && after(ten, [norm]).exploding(), "{norm}: after eleven in a row");
+        let rarely = (0..2000).map(|step| if step % 20 == 0 { norm } else { 1.0 });
+        assert!(!after(calm, rarely).exploding(), "{norm}: as a loss scale is found");
+    }
+    let climb = after(calm, (0..100).map(|step| 1.2_f64.powi(step)));
+    assert!(climb.exploding() && after(climb, [1.0]).exploding() && !after(climb, [1.0]).spiked());
+    assert!(!after(climb, [1.0; 300]).exploding(), "it is over");
+    let never = Health { exploding_above: f64::INFINITY, ..calm };
+    assert!(!after(never, [f64::MAX; 50]).exploding() && after(never, [f64::INFINITY; 50]).exploding());
+    let forgetful = Health { decay: 0.0, ..calm };
+    assert!(after(forgetful, [1e9]).exploding() && !after(forgetful, [1e9, 1.0]).exploding());
+}
+
+#[test]
+fn gradients_vanish_however_large_they_were() {
+    for before in [1.0, 1e30] {
+        let calm = after(Health::default(), [before; 50]);
+        let nearly = after(calm, [0.0; 229]);
+        let vanishing = after(nearly, [1e-9]);
+        assert!(!nearly.vanishing() && vanishing.vanishing());
+        let long = after(vanishing, [0.0; 200]);
+        assert!(after(long, [1.0]).vanishing() && !after(long, [1.0; 20]).vanishing());
+        assert!(!after(calm, (0..2000).map(|step| f64::from(step % 2))).vanishing(), "every other step");
+    }
+}
+
+#[test]
+fn what_was_not_measured_changes_no_share() {
+    let before = after(Health::default(), [1e9; 5]);
+    let mut health = before;
+    health.record(&Report { grads: None, ..report(0.0, 0) });
+    assert_eq!(health, Health { steps: 6, ..before });
+}
+
 #[test]
 fn health_edges() {
     let mut health = Health::default();
     health.record(&report(1e3, 0));
-    assert!(!health.exploding(), "not above");
+    assert!(!health.spiked(), "not above");
     let mut health = Health::default();
     health.record(&report(1e-7, 0));
-    assert!(!health.vanishing(), "not below");
+    assert_eq!((health.vanished, health.exploded), (0.0, 0.0), "neither below nor above");
     let infinite = Update { norm: 1.0, params_norm: 0.0 };
     health.record(&Report { update: Some(infinite), ..report(f64::INFINITY, 1) });
-    assert_eq!((health.update_ratio, health.max_abs, health.averaged), (None, Some(1e-7), (1, 0)));
+    assert_eq!((health.update_ratio, health.largest_abs, health.averaged), (None, Some(1e-7), (1, 0)));
     let mut health = Health { decay: 0.5, ..Health::default() };
     for norm in [0.5, 1.0, 4.0] {
         health.record(&Report { update: Some(Update { norm, params_norm: 1.0 }), ..report(norm, 0) });
     }
-    assert_eq!((health.min_norm, health.max_norm, health.max_abs), (Some(0.5), Some(4.0), Some(4.0)));
+    assert_eq!(
+        (health.smallest_norm, health.largest_norm, health.largest_abs),
+        (Some(0.5), Some(4.0), Some(4.0))
+    );
     assert_eq!((health.update_ratio, health.averaged), (Some(2.375), (3, 3)));
 }
 
