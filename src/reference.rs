@@ -477,7 +477,8 @@ pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
     let by_mean = o.lr / (1.0 - power(beta1, t)) * root;
     let by_change = o.lr * beta2 / (1.0 - power(beta2, t)) * root;
     let eps = (o.eps * root) as f32;
-    let (proximal, x) = (o.decoupled_weight_decay && !o.no_prox, o.lr * o.weight_decay);
+    let proximal = o.decoupled_weight_decay && !o.no_prox && o.weight_decay != 0.0;
+    let x = o.lr * o.weight_decay;
     for i in 0..p.len() {
         let g = gradient(g[i], p[i], o.clip_value, o.maximize, o.l1_decay);
         let by = if proximal { 0.0 } else { o.weight_decay };
@@ -491,7 +492,7 @@ pub fn adan(o: &Adan, t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>]) {
         s[2][i] = flush(v);
         s[3][i] = flush(-g);
         p_i -= (scale(m, by_mean) + scale(w, by_change)) / (v.sqrt() + eps);
-        p[i] = if proximal && x != 0.0 { p_i - scale(p_i, x / (1.0 + x)) } else { p_i };
+        p[i] = if proximal { p_i - scale(p_i, x / (1.0 + x)) } else { p_i };
     }
 }
 

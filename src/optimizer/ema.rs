@@ -108,14 +108,14 @@ impl<R> Optimizer<R> {
     /// use lanestep::{Optimizer, Sgd};
     /// let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 3)?;
     /// optimizer.set_ema(0.5)?;
-    /// let (mut weight, mut bias) = ([3.0; 2], [1.0]);
-    /// let tensors = |weight, bias| [lanestep::Tensor::new(weight, &[1.0; 2]), lanestep::Tensor::new(bias, &[1.0])];
-    /// optimizer.step_with(&mut tensors(&mut weight, &mut bias), &Default::default())?;
-    /// optimizer.step_with(&mut tensors(&mut weight, &mut bias), &Default::default())?;
-    /// optimizer.swap_ema(&mut [&mut weight, &mut bias])?;
-    /// assert_eq!((weight, bias), ([1.5; 2], [-0.5])); // evaluate now
-    /// optimizer.swap_ema(&mut [&mut weight, &mut bias])?;
-    /// assert_eq!((weight, bias), ([1.0; 2], [-1.0]));
+    /// let mut params = [3.0, 3.0, 1.0];
+    /// optimizer.step(&mut params, &[1.0; 3])?;
+    /// optimizer.step(&mut params, &[1.0; 3])?;
+    /// let (weight, bias) = params.split_at_mut(2);
+    /// optimizer.swap_ema(&mut [weight, bias])?;
+    /// assert_eq!(params, [1.5, 1.5, -0.5]); // evaluate now
+    /// optimizer.swap_ema(&mut [&mut params])?;
+    /// assert_eq!(params, [1.0, 1.0, -1.0]);
     /// # Ok(()) }
     /// ```
     ///

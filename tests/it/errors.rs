@@ -2,10 +2,8 @@
 
 use crate::cases::{fields, parse, with};
 use ciborium::Value;
-use lanestep::rule::Shared;
 use lanestep::{
-    Adam, AdamW, AdamWScheduleFree, AnyRule, Error, Formula, Lane, Level, Optimizer, QHAdam, RmsProp, Rule,
-    Sgd, Signum, WithFormula,
+    Adam, AdamW, AdamWScheduleFree, AnyRule, Error, Optimizer, QHAdam, RmsProp, Rule, Sgd, Signum,
 };
 
 fn name_of(error: &Error) -> &'static str {
@@ -197,53 +195,4 @@ fn an_unknown_state_is_none() {
     let optimizer = Optimizer::new(Sgd::default(), 4).unwrap();
     assert_eq!(optimizer.state("momentum_buffer"), None);
     assert_eq!((optimizer.len(), optimizer.is_empty(), optimizer.steps()), (4, false, 0));
-}
-
-/// Names one slot and takes two: at once, or only from step 3 on.
-#[derive(Clone, Debug)]
-struct Confused {
-    from: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Takes;
-
-impl<const S: usize> Formula<S> for Takes {
-    fn update<L: Lane>(&self, p: L, g: L, s: [L; S]) -> (L, [L; S]) {
-        (p - g, s.map(|s| s + 1.0))
-    }
-}
-
-impl Rule for Confused {
-    fn slots(&self) -> &'static [&'static str] {
-        &["only"]
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn shared(&self) -> Shared {
-        Shared::new(0.0)
-    }
-
-    fn set_lr(&mut self, _lr: f64) {}
-
-    fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
-        if t >= self.from { with.formula::<Takes, 2>(Takes) } else { with.formula::<Takes, 1>(Takes) }
-    }
-}
-
-#[test]
-fn a_rule_that_contradicts_itself_is_an_error() {
-    let wrong = Error::Slots { expected: 1, found: 2 };
-    assert_eq!(Optimizer::new(Confused { from: 1 }, 5).unwrap_err(), wrong);
-    let mut optimizer = Optimizer::new(Confused { from: 3 }, 5).unwrap();
-    optimizer.set_level(Level::PORTABLE);
-    let mut params = [0.0; 5];
-    assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));
-    assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Ok(()));
-    assert_eq!(optimizer.step(&mut params, &[1.0; 5]), Err(wrong));
-    assert_eq!((optimizer.steps(), params), (2, [-2.0; 5]));
-    assert_eq!(optimizer.state("only"), Some(&[2.0; 5][..]));
 }

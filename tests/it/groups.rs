@@ -75,11 +75,12 @@ fn errors_of_groups_read_well() {
 fn a_bad_rule_in_any_group_is_refused() {
     let bad = Group::new(AdamW { lr: -1.0, ..AdamW::default() }.into(), 5..10);
     let error = Optimizer::with_groups([group(0..5), bad], 10).unwrap_err();
-    assert!(matches!(error, Error::Hyperparameter { name: "lr", .. }));
+    assert_eq!(error.to_string(), "group 1: lr is -1, but must be in [0, f32::MAX]");
     for lr_scale in [-1.0, f64::NAN, f64::INFINITY, 1e38] {
         let rule = AdamW { lr: 1e30, ..AdamW::default() };
-        let error = Optimizer::with_groups([Group { lr_scale, ..Group::new(rule, 0..10) }], 10);
-        assert!(matches!(error.unwrap_err(), Error::Hyperparameter { name: "lr_scale" | "lr", .. }));
+        let error = Optimizer::with_groups([Group { lr_scale, ..Group::new(rule, 0..10) }], 10).unwrap_err();
+        let Error::Group { group: 0, error, .. } = error else { panic!("{error}") };
+        assert!(matches!(*error, Error::Hyperparameter { name: "lr_scale" | "lr", .. }));
     }
 }
 
@@ -121,9 +122,33 @@ fn a_groups_learning_rate_is_its_rules_times_its_scale() {
     assert_eq!(optimizer.lr(), 0.25);
     optimizer.set_lr(2.0).unwrap();
     optimizer.step(&mut params, &[1.0; 2]).unwrap();
-    assert_eq!(params, [-2.25, -1.5]);
+    assert_eq!(params, [-2.25, -4.5]);
     assert!(optimizer.set_lr(-1.0).is_err());
-    assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [2.0, 2.0]);
+    assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [2.0, 8.0]);
+}
+
+/// As PyTorch's schedulers scale the rates that groups were given; also through 0, and where the first is given none.
+#[test]
+fn groups_keep_their_proportions() {
+    let sgd = |lr| Sgd { lr, ..Sgd::default() };
+    let rates = |optimizer: &Optimizer<Sgd>| [0, 1, 2].map(|group| optimizer.group_lr(group).unwrap());
+    for given in [[0.5, 0.125, 2.0], [0.0, 0.5, 2.0], [0.1, 0.1, 0.1], [0.3, 0.0, 0.1], [0.0; 3]] {
+        let groups = given.iter().enumerate().map(|(i, lr)| Group::new(sgd(*lr), i..i + 1));
+        let mut optimizer = Optimizer::with_groups(groups, 3).unwrap();
+        let first = given.into_iter().find(|lr| *lr > 0.0).unwrap_or(0.0);
+        assert_eq!((rates(&optimizer), optimizer.lr()), (given, first));
+        for lr in [0.25, 0.0, 1.0, 0.7] {
+            optimizer.set_lr(lr).unwrap();
+            let expected = given.map(|own| if first > 0.0 { lr * (own / first) } else { lr });
+            assert_eq!((rates(&optimizer), optimizer.lr()), (expected, lr));
+            optimizer.set_group_lr(1, 5.0).unwrap(); // until the next
+            assert_eq!(optimizer.group_lr(1), Some(5.0));
+        }
+        optimizer.set_rule(2, sgd(first * 3.0)).unwrap();
+        optimizer.set_lr(1.0).unwrap();
+        assert_eq!(optimizer.group_lr(2), Some(if first > 0.0 { first * 3.0 / first } else { 1.0 }));
+        assert_eq!(optimizer.group_lr(3), None);
+    }
 }
 
 /// One group allows a learning rate that another does not: neither has it then.
@@ -132,7 +157,8 @@ fn a_learning_rate_is_set_everywhere_or_nowhere() {
     let steep = Group { lr_scale: 1e30, ..Group::new(Sgd { lr: 1e-30, ..Sgd::default() }, 1..2) };
     let groups = [Group::new(Sgd { lr: 0.25, ..Sgd::default() }, 0..1), steep];
     let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();
-    assert!(matches!(optimizer.set_lr(1e30), Err(Error::Hyperparameter { name: "lr", .. })));
+    let error = optimizer.set_lr(1e38).unwrap_err();
+    assert!(matches!(error, Error::Group { group: 1, tensor: None, .. }), "{error}");
     assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [0.25, 1e-30]);
 }
 
@@ -368,7 +394,9 @@ fn slots_that_change_with_the_learning_rate_are_an_error() {
     assert_eq!(optimizer.set_lr(0.0), Err(Error::Slots { expected: 1, found: 0 }));
     assert_eq!(optimizer.set_group_lr(0, 0.0), Err(Error::Slots { expected: 1, found: 0 }));
     let scaled = Group { lr_scale: 0.0, ..Group::new(rule, 0..2) };
-    assert_eq!(Optimizer::with_groups([scaled], 2).unwrap_err(), Error::Slots { expected: 1, found: 0 });
+    let error = Box::new(Error::Slots { expected: 1, found: 0 });
+    let expected = Error::Group { group: 0, tensor: None, error };
+    assert_eq!(Optimizer::with_groups([scaled], 2).unwrap_err(), expected);
     assert_eq!(optimizer.step(&mut [0.0; 2], &[0.0; 2]), Ok(()));
 }
 
@@ -482,7 +510,7 @@ fn layout_names() {
 fn a_negative_scale_of_no_learning_rate_is_refused() {
     let group = Group { lr_scale: -1.0, ..Group::new(Sgd { lr: 0.0, ..Sgd::default() }, 0..1) };
     let error = Optimizer::with_groups([group], 1).unwrap_err();
-    assert!(matches!(error, Error::Hyperparameter { name: "lr_scale", .. }), "{error}");
+    assert_eq!(error.to_string(), "group 0: lr_scale is -1, but must be in [0, f32::MAX]");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod bare;
 mod bits;
+mod broken_rule;
 mod cases;
 mod errors;
 mod fuzzed;
@@ -17,12 +18,14 @@ mod groups;
 mod lane;
 mod layers;
 mod meaning;
+mod named;
 mod options;
 mod own_rule;
 mod papers;
 mod piped;
 mod pipeline;
 mod random;
+mod resume;
 mod saved;
 mod schedule;
 mod subnormal;

@@ -16,6 +16,8 @@ pub struct Model {
     pub params: Vec<f32>,
     /// One for each group, of all parameters.
     pub state: Vec<Vec<Vec<f32>>>,
+    /// The learning rates that the groups' rules were given.
+    given: Vec<f64>,
     all_steps: u64,
     ema: Option<(f64, Option<Vec<f32>>)>,
 }
@@ -26,6 +28,7 @@ impl Model {
         Self {
             steps: vec![0; groups.len()],
             state: groups.iter().map(slots).collect(),
+            given: groups.iter().map(|group| group.rule.shared().lr).collect(),
             groups,
             params,
             all_steps: 0,
@@ -48,6 +51,38 @@ impl Model {
         let zeros = || vec![0.0; self.params.len()];
         self.state[group] = slots.into_iter().map(|slot| slot.unwrap_or_else(zeros)).collect();
         self.groups[group].rule = rule;
+        self.given[group] = rule.shared().lr;
+    }
+
+    /// In the proportions of the rates that were given, to the first that is not zero.
+    fn set_lr(&mut self, lr: f64) {
+        let first = self.given.iter().copied().find(|lr| *lr > 0.0);
+        for (group, given) in self.groups.iter_mut().zip(&self.given) {
+            group.rule.set_lr(first.map_or(lr, |first| lr * (given / first)));
+        }
+    }
+
+    /// An optimizer that goes on where this one is.
+    fn resumed(&self, optimizer: &Optimizer<AnyRule>) -> Optimizer<AnyRule> {
+        let given = self.groups.iter().zip(&self.given).map(|(group, lr)| {
+            let mut group = group.clone();
+            group.rule.set_lr(*lr);
+            group
+        });
+        let mut other = Optimizer::with_groups(given, self.params.len()).expect("the same groups");
+        other.set_level(optimizer.level());
+        other.set_parallelism(optimizer.parallelism());
+        for name in optimizer.state_names() {
+            other.set_state(name, optimizer.state(name).expect("a state")).expect("the same state");
+        }
+        other.set_steps(optimizer.steps());
+        for (i, group) in self.groups.iter().enumerate() {
+            other.set_group_lr(i, group.rule.shared().lr).expect("the same rates");
+            other.set_group_steps(i, optimizer.group_steps(i).expect("a group")).expect("the same group");
+        }
+        other.set_ema(optimizer.ema_decay()).expect("the same decay");
+        optimizer.ema().map_or(Ok(()), |average| other.restore_ema(average)).expect("the same length");
+        other
     }
 
     /// Zero where frozen.
@@ -331,7 +366,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
         }
         model.assert_is(&optimizer, &params, &context);
         let group = u.choose_index(model.groups.len())?;
-        match u.int_in_range(0..=7)? {
+        match u.int_in_range(0..=9)? {
             0 => {
                 let frozen = u.arbitrary()?;
                 optimizer.set_frozen(group, frozen).expect("a group");
@@ -348,6 +383,21 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
                 let decay = *u.choose(&[0.0, 0.5, 0.9, 0.999])?;
                 optimizer.set_ema(decay).expect("a decay");
                 model.ema.get_or_insert((decay, None)).0 = decay;
+            }
+            4 => {
+                let lr = *u.choose(&[0.0, 0.01, 1e-3, 3.0, 1e30])?;
+                match optimizer.set_lr(lr) {
+                    Ok(()) => model.set_lr(lr),
+                    Err(Error::Group { error, .. }) => {
+                        assert!(matches!(*error, Error::Hyperparameter { .. }))
+                    }
+                    Err(error) => assert!(matches!(error, Error::Hyperparameter { .. }), "{error}"),
+                }
+            }
+            5 => optimizer = model.resumed(&optimizer),
+            6 => {
+                optimizer.set_ema(None).expect("not swapped");
+                model.ema = None;
             }
             _ => {}
         }
