@@ -79,15 +79,22 @@ fn state_that_does_not_fit_is_refused_and_nothing_is_written() {
 #[test]
 fn state_that_was_put_in_before_the_first_step_is_not_moved() {
     let (len, rule) = (5000, RmsProp { eps: 0.0, ..RmsProp::default() });
-    let mut optimizer = Optimizer::new(rule, len).unwrap();
-    let ones = vec![1.0; len];
-    optimizer.set_state("square_avg", &ones).unwrap();
-    optimizer.set_ema(0.5).unwrap();
-    optimizer.restore_ema(&ones).unwrap();
-    let mut params = vec![0.0; len];
-    optimizer.step(&mut params, &ones).unwrap();
-    assert!(params.iter().all(|&p| p == -0.01), "the mean square was 1 and is");
-    assert!(optimizer.ema().unwrap().iter().all(|&p| p == 1.0 + 0.5 * (-0.01 - 1.0)));
+    // Wherever the parameters begin in their page, which is where state would move away from.
+    for start in [0, 500] {
+        let ones = vec![1.0; len];
+        let mut params = vec![0.0; start + len];
+        let mut optimizer = Optimizer::new(rule, len).unwrap();
+        optimizer.set_state("square_avg", &ones).unwrap();
+        optimizer.step(&mut params[start..], &ones).unwrap();
+        assert!(params[start..].iter().all(|&p| p == -0.01), "the mean square was 1 and is");
+
+        let mut optimizer = Optimizer::new(rule, len).unwrap();
+        optimizer.set_ema(0.5).unwrap();
+        optimizer.restore_ema(&ones).unwrap();
+        optimizer.step(&mut params[start..], &ones).unwrap();
+        let expected = 1.0 + 0.5 * (params[start] - 1.0);
+        assert!(optimizer.ema().unwrap().iter().all(|&p| p == expected), "the average was 1");
+    }
 }
 
 #[test]
