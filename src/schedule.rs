@@ -130,9 +130,10 @@ pub enum Schedule {
     #[cfg_attr(feature = "serde", serde(rename = "ConstantLR"))]
     Constant {
         /// The learning rate in the end.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// What the first steps have of it, in `[0, 1]`. By default 1/3.
-        #[cfg_attr(feature = "serde", serde(default = "pytorch::factor"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "pytorch::factor"))]
         factor: f64,
         /// Number of the first steps. By default 5.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::total_iters"))]
@@ -142,12 +143,13 @@ pub enum Schedule {
     #[cfg_attr(feature = "serde", serde(rename = "LinearLR"))]
     Linear {
         /// The learning rate that the factors multiply.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// What there is of it at step 0, in `[0, 1]`. By default 1/3.
-        #[cfg_attr(feature = "serde", serde(default = "pytorch::factor"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "pytorch::factor"))]
         start_factor: f64,
         /// What there is of it from step `total_iters` on, in `[0, 1]`. By default 1.
-        #[cfg_attr(feature = "serde", serde(default = "pytorch::one"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "pytorch::one"))]
         end_factor: f64,
         /// Steps between the two, at least 1. By default 5.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::total_iters"))]
@@ -157,42 +159,47 @@ pub enum Schedule {
     #[cfg_attr(feature = "serde", serde(rename = "StepLR"))]
     Step {
         /// The first learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Steps with the same learning rate, at least 1.
         step_size: u64,
         /// Factor between them, in `[0, f32::MAX]`. By default 0.1.
-        #[cfg_attr(feature = "serde", serde(default = "pytorch::gamma"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "pytorch::gamma"))]
         gamma: f64,
     },
     /// `lr * gamma^n` from the `n`-th milestone on. As `MultiStepLR`.
     #[cfg_attr(feature = "serde", serde(rename = "MultiStepLR"))]
     MultiStep {
         /// The first learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Steps from which on another `gamma` enters, in any order; what stands twice enters twice.
         milestones: Vec<u64>,
         /// Factor between them, in `[0, f32::MAX]`. By default 0.1.
-        #[cfg_attr(feature = "serde", serde(default = "pytorch::gamma"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "pytorch::gamma"))]
         gamma: f64,
     },
     /// `lr * gamma^step`. As `ExponentialLR`.
     #[cfg_attr(feature = "serde", serde(rename = "ExponentialLR"))]
     Exponential {
         /// The first learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Factor from step to step, in `[0, f32::MAX]`.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         gamma: f64,
     },
     /// `lr * (1 - step/total_iters)^power`, and 0 from step `total_iters` on. As `PolynomialLR`.
     #[cfg_attr(feature = "serde", serde(rename = "PolynomialLR"))]
     Polynomial {
         /// The first learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Steps to the end, at least 1. By default 5.
         #[cfg_attr(feature = "serde", serde(default = "pytorch::total_iters"))]
         total_iters: u64,
         /// Degree of the polynomial, in `[0, f32::MAX]`. By default 1, a line.
-        #[cfg_attr(feature = "serde", serde(default = "pytorch::one"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "pytorch::one"))]
         power: f64,
     },
     /// Half a cosine from `lr` to `eta_min` (Loshchilov & Hutter, *SGDR*, <https://arxiv.org/abs/1608.03983>).
@@ -200,12 +207,13 @@ pub enum Schedule {
     #[cfg_attr(feature = "serde", serde(rename = "CosineAnnealingLR"))]
     Cosine {
         /// The first learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Steps to the end, at least 1. PyTorch's `T_max`.
         #[cfg_attr(feature = "serde", serde(rename = "T_max"))]
         t_max: u64,
         /// The last learning rate, in `[0, lr]`. By default 0.
-        #[cfg_attr(feature = "serde", serde(default))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default))]
         eta_min: f64,
     },
     /// Half a cosine from `lr` to `eta_min` again and again, each `t_mult` times as long as the last
@@ -214,6 +222,7 @@ pub enum Schedule {
     #[cfg_attr(feature = "serde", serde(rename = "CosineAnnealingWarmRestarts"))]
     CosineWarmRestarts {
         /// The first learning rate of each cosine.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Steps in the first, at least 1. PyTorch's `T_0`.
         #[cfg_attr(feature = "serde", serde(rename = "T_0"))]
@@ -222,7 +231,7 @@ pub enum Schedule {
         #[cfg_attr(feature = "serde", serde(rename = "T_mult", default = "pytorch::t_mult"))]
         t_mult: u64,
         /// What they fall to, in `[0, lr]`. By default 0.
-        #[cfg_attr(feature = "serde", serde(default))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default))]
         eta_min: f64,
     },
     /// Up, then down below where it began. As `OneCycleLR`, but it stays at the end.
@@ -235,6 +244,7 @@ pub enum Schedule {
     /// (Vaswani et al., *Attention Is All You Need*, <https://arxiv.org/abs/1706.03762>), whose peak is `lr`.
     InverseSqrt {
         /// The first learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// After three times as many steps it has halved; at least 1.
         timescale: u64,
@@ -243,6 +253,7 @@ pub enum Schedule {
     /// <https://arxiv.org/abs/2404.06395>).
     WarmupStableDecay {
         /// The largest learning rate.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Steps up.
         warmup_steps: u64,
@@ -251,7 +262,7 @@ pub enum Schedule {
         /// Steps down.
         decay_steps: u64,
         /// The last learning rate, in `[0, lr]`. By default 0.
-        #[cfg_attr(feature = "serde", serde(default))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default))]
         eta_min: f64,
         /// The shape of the way down. By default [`Anneal::Linear`].
         #[cfg_attr(feature = "serde", serde(default))]
@@ -263,7 +274,7 @@ pub enum Schedule {
         /// Steps on the line.
         steps: u64,
         /// What step 0 has of the first learning rate of the other, in `[0, 1]`. By default 0.
-        #[cfg_attr(feature = "serde", serde(default))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::number", default))]
         start_factor: f64,
         /// The other.
         then: Box<Self>,
@@ -279,6 +290,7 @@ pub enum Schedule {
     #[cfg_attr(feature = "serde", serde(rename = "ChainedScheduler"))]
     Chained {
         /// The learning rate that the factors multiply.
+        #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
         lr: f64,
         /// Schedules whose learning rates are the factors, so that their own `lr` is mostly 1. At least one.
         parts: Vec<Self>,

@@ -32,10 +32,10 @@ macro_rules! rules {
         ///
         /// # Numbers in files
         ///
-        /// Rules, [`Pipeline`](crate::Pipeline), [`Report`](crate::Report), [`LossScaler`](crate::LossScaler),
+        /// Rules, schedules, [`Pipeline`](crate::Pipeline), [`Report`](crate::Report), [`LossScaler`](crate::LossScaler),
         /// [`Health`](crate::Health) and [`Stopping`](crate::Stopping) keep every `f64` in every format, to the bit but for those of
-        /// a NaN. With `serde_json`, this takes its feature `float_roundtrip`; an `AnyRule` takes a format in which fields have
-        /// names, so with `rmp_serde` its `to_vec_named`.
+        /// a NaN. With `serde_json`, this takes its feature `float_roundtrip`; an `AnyRule` and a
+        /// [`Schedule`](crate::Schedule) take a format in which fields have names, so with `rmp_serde` its `to_vec_named`.
         ///
         /// What is finite is written as a number. What is not is the text `"NaN"`, `"Infinity"` or `"-Infinity"` in formats for
         /// people, such as JSON, and a number in all others. For people, a number may also be a text: `"1e-3"`, or

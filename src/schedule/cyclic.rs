@@ -22,8 +22,10 @@ use crate::{Error, rule::range};
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Cyclic {
     /// The learning rate at which each cycle begins, in `[0, max_lr]`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub base_lr: f64,
     /// The largest learning rate, in `[0, f32::MAX]`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub max_lr: f64,
     /// Steps up, at least 1. By default 2000.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::step_size_up"))]
@@ -37,7 +39,7 @@ pub struct Cyclic {
     pub mode: CyclicMode,
     /// What [`CyclicMode::ExpRange`] leaves of the height from step to step, in `[0, 1]`; to other modes it is nothing.
     /// By default 1. PyTorch's may be larger and lead above `max_lr`.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::one"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "super::pytorch::one"))]
     pub gamma: f64,
 }
 

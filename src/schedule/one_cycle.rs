@@ -19,21 +19,25 @@ use crate::{Error, rule::range};
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct OneCycle {
     /// The largest learning rate, in `[0, f32::MAX]`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub max_lr: f64,
     /// Steps in the cycle, at least 1.
     pub total_steps: u64,
     /// Share of the steps that go up, in `[0, 1]`; with three phases, in `[0, 0.5]`. By default 0.3. The peak is at step
     /// `pct_start * total_steps - 1`, which PyTorch does not round to a whole one.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::pct_start"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "super::pytorch::pct_start"))]
     pub pct_start: f64,
     /// The shape of each phase. By default [`Anneal::Cos`].
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::anneal_strategy"))]
     pub anneal_strategy: Anneal,
     /// How many times smaller than the largest the first learning rate is, in `[1, f32::MAX]`. By default 25.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::div_factor"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "super::pytorch::div_factor"))]
     pub div_factor: f64,
     /// How many times smaller than the first the last learning rate is, in `[1/div_factor, f32::MAX]`. By default 1e4.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::final_div_factor"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(with = "crate::number", default = "super::pytorch::final_div_factor")
+    )]
     pub final_div_factor: f64,
     /// Whether to come down as slowly as it went up, and only then to fall below the first learning rate. By default
     /// `false`.

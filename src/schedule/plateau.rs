@@ -24,18 +24,19 @@ use crate::{Error, rule::range};
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct ReduceOnPlateau {
     /// The present learning rate. Like the other numbers but for `best`, in `[0, f32::MAX]`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub lr: f64,
     /// Which way the metric improves. By default [`Mode::Min`].
     #[cfg_attr(feature = "serde", serde(default))]
     pub mode: Mode,
     /// What is left of the learning rate when it is reduced, in `[0, 1)`. By default 0.1.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::gamma"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "super::pytorch::gamma"))]
     pub factor: f64,
     /// Epochs without improvement that are put up with. By default 10.
     #[cfg_attr(feature = "serde", serde(default = "super::pytorch::patience"))]
     pub patience: u64,
     /// By how much a metric must be better than the best to be an improvement. By default 1e-4.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::threshold"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "super::pytorch::threshold"))]
     pub threshold: f64,
     /// What `threshold` is measured in. By default [`ThresholdMode::Rel`].
     #[cfg_attr(feature = "serde", serde(default))]
@@ -44,13 +45,13 @@ pub struct ReduceOnPlateau {
     #[cfg_attr(feature = "serde", serde(default))]
     pub cooldown: u64,
     /// The learning rate is never reduced below it. By default 0.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default))]
     pub min_lr: f64,
     /// The learning rate stays where it is if it would not change by more. By default 1e-8.
-    #[cfg_attr(feature = "serde", serde(default = "super::pytorch::eps"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default = "super::pytorch::eps"))]
     pub eps: f64,
     /// The best metric so far, always finite. At first, and by default, `None`.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::number", default))]
     pub best: Option<f64>,
     /// Epochs since then, or since the learning rate was last reduced and cooled down. At first, and by default, 0.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -147,7 +148,7 @@ impl ReduceOnPlateau {
             }
     }
 
-    /// Whether every number is in its range. NaN and infinity, which JSON has no words for, are in none.
+    /// Whether every number is in its range. NaN and infinity are in none.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] names the first that is not.

@@ -2,8 +2,9 @@
 
 use crate::cases::{fields, parse};
 use ciborium::Value;
+use lanestep::schedule::Cyclic;
 use lanestep::{AdEmaMix, AdamW, AnyRule, CautiousAdamW, Gradients, Health, LossScaler, NonFinite, Pipeline};
-use lanestep::{Report, Rprop, Rule, Sgd, Stopping, Update};
+use lanestep::{ReduceOnPlateau, Report, Rprop, Rule, Schedule, Sgd, Stopping, Update};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
@@ -85,26 +86,46 @@ fn survives_bare<T: Serialize + DeserializeOwned + Debug>(value: &T) {
     assert_eq!(all_bits(&postcard::from_bytes::<T>(&bytes).unwrap()), all_bits(value));
 }
 
-fn hostile<T: Serialize + DeserializeOwned + Debug + Default>(seed: u64) {
+/// The value with hostile numbers in it, again and again.
+fn hostile<T: Serialize + DeserializeOwned>(value: &T, seed: u64, survives: fn(&T)) {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let plain = Value::serialized(&T::default()).unwrap();
+    let plain = Value::serialized(value).unwrap();
     for _ in 0..100 {
         let mut changed = plain.clone();
         replace(&mut changed, &mut rng);
-        survives_bare(&changed.deserialized::<T>().unwrap());
+        survives(&changed.deserialized::<T>().unwrap());
     }
 }
 
 #[test]
 fn every_number_survives_every_format() {
-    hostile::<Pipeline>(1);
-    hostile::<LossScaler>(2);
-    hostile::<Health>(3);
-    hostile::<Stopping>(4);
-    hostile::<Sgd>(5);
-    hostile::<Rprop>(6);
-    hostile::<AdEmaMix>(7);
-    hostile::<CautiousAdamW>(8);
+    hostile(&Pipeline::default(), 1, survives_bare);
+    hostile(&LossScaler::default(), 2, survives_bare);
+    hostile(&Health::default(), 3, survives_bare);
+    hostile(&Stopping::default(), 4, survives_bare);
+    hostile(&Sgd::default(), 5, survives_bare);
+    hostile(&Rprop::default(), 6, survives_bare);
+    hostile(&AdEmaMix::default(), 7, survives_bare);
+    hostile(&CautiousAdamW::default(), 8, survives_bare);
+    hostile(&ReduceOnPlateau::new(0.1), 9, survives_bare);
+    hostile(&ReduceOnPlateau { best: Some(1.0), ..ReduceOnPlateau::new(0.1) }, 10, survives_bare);
+    // Their kind is told by a name.
+    let one_cycle = Schedule::one_cycle(0.1, 100).warmup(3);
+    let decay = Schedule::warmup_stable_decay(0.1, 1, 2, 3);
+    let parts = [(Schedule::linear(0.1, 10), 10), (Schedule::cosine(0.1, 100), 100), (decay, 1)];
+    for schedule in [
+        Schedule::constant(0.1),
+        Schedule::multi_step(0.1, [3, 5], 0.5),
+        Schedule::step(0.1, 3, 0.5),
+        Schedule::exponential(0.1, 0.9),
+        Schedule::polynomial(0.1, 5, 2.0),
+        Schedule::cosine_warm_restarts(0.1, 10, 2),
+        Cyclic { step_size_down: Some(3), ..Cyclic::new(0.1, 0.2, 10) }.into(),
+        Schedule::inverse_sqrt(0.1, 10),
+        Schedule::chained(0.1, [Schedule::sequence(parts), one_cycle]),
+    ] {
+        hostile(&schedule, 11, survives);
+    }
 }
 
 #[test]

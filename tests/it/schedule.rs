@@ -936,7 +936,7 @@ where
     numbers
 }
 
-/// Which JSON has no words for.
+/// What has a number in a file has none in a run.
 #[test]
 fn no_number_of_a_plateau_may_be_infinite_or_nan() {
     let plateau = ReduceOnPlateau { best: Some(0.5), ..ReduceOnPlateau::new(0.1) };
