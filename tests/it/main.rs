@@ -17,6 +17,8 @@ mod golden;
 mod groups;
 mod lane;
 mod layers;
+#[cfg(feature = "rayon")]
+mod locks;
 mod meaning;
 mod named;
 mod options;
