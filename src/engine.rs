@@ -28,7 +28,7 @@ pub enum Parallelism {
     /// gradients alone is shared beyond eight times as many.
     ///
     /// While it waits for the others, a thread of the pool takes up whatever other jobs there are. So hold no lock around a
-    /// step that those jobs may want: see [`step`](crate::Optimizer::step#locks).
+    /// step that those jobs may want: see [`step`](crate::Optimizer::step).
     ///
     /// A thread that is awake helps within a microsecond. After a millisecond without work the pool sleeps, and takes tens of
     /// microseconds to wake: a caller outside of the pool waits for it, one inside does the work itself meanwhile.

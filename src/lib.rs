@@ -25,11 +25,14 @@ pub use accumulate::axpy;
 pub use buffer::Buffer;
 pub use engine::{Level, Parallelism, Tensor};
 pub use error::Error;
+#[doc(inline)]
 pub use formula::{Formula, WithFormula};
 pub use health::Health;
 pub use lane::Lane;
 pub use optimizer::{Gradients, Group, Layout, NonFinite, Optimizer, Pipeline, Report, Update};
+#[doc(inline)]
 pub use rule::{AnyRule, Rule, all::*};
 pub use scaler::LossScaler;
+#[doc(inline)]
 pub use schedule::{ReduceOnPlateau, Schedule};
 pub use stopping::Stopping;

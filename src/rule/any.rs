@@ -11,7 +11,10 @@ macro_rules! rules {
 
         /// The type of every rule.
         pub(crate) mod all {
-            $(pub use super::$Rule;)+
+            $(
+                #[doc(inline)]
+                pub use super::$Rule;
+            )+
         }
 
         /// A rule chosen at run time.
