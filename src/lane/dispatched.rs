@@ -53,6 +53,16 @@ impl<S: Simd> Lane for f32x16<S> {
     }
 
     #[inline(always)]
+    #[allow(clippy::disallowed_methods, reason = "on x86, the second where one is NaN or both are zero")]
+    fn clamp(self, low: f32, high: f32) -> Self {
+        let [low, high]: [Self; 2] = [low, high].map(
+            #[inline(always)]
+            |bound| SimdBase::splat(self.token(), bound),
+        );
+        SimdBase::min(high, SimdBase::max(low, self))
+    }
+
+    #[inline(always)]
     fn flush(self) -> Self {
         let bits: i32x16<S> = self.bitcast();
         let exponent = bits & f32::INFINITY.to_bits().cast_signed();
