@@ -118,7 +118,7 @@ impl Network {
         ]
     }
 
-    /// In the same order.
+    /// In the same order, which `swap_ema` cannot check.
     fn params(&mut self) -> [&mut [f32]; 4] {
         let Self { hidden, out } = self;
         [&mut hidden.weight, &mut hidden.bias, &mut out.weight, &mut out.bias]
