@@ -1,6 +1,9 @@
 //! A step allocates nothing.
 
-use lanestep::{AnyRule, Level, NonFinite, Optimizer, Parallelism, Pipeline, Tensor, axpy};
+use lanestep::{
+    AdamW, AnyRule, Group, Health, Level, NonFinite, Optimizer, Parallelism, Pipeline, Schedule, Stopping,
+    Tensor, axpy,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -33,6 +36,7 @@ fn main() {
     let cases =
         || AnyRule::all().into_iter().flat_map(|rule| Level::available().into_iter().map(move |l| (rule, l)));
     cases().for_each(|(rule, level)| serial(rule, level));
+    trainer();
     #[cfg(feature = "rayon")]
     from_outside();
     #[cfg(feature = "rayon")]
@@ -59,6 +63,45 @@ fn serial(rule: AnyRule, level: Level) {
         assert!(optimizer.step(&mut params, &grads[1..]).is_err());
     });
     assert_eq!(counted, 0, "{rule:?} {level}");
+}
+
+/// All that a trainer does around its steps, of which every tenth is skipped.
+fn trainer() {
+    let layout = lanestep::Layout::new([("weight", 300), ("bias", 100)]).unwrap();
+    let groups = ["weight", "bias"].map(|name| Group::over(AdamW::default(), layout.range(name)));
+    let mut optimizer = Optimizer::with_groups(groups, layout).unwrap();
+    optimizer.set_ema(0.9).unwrap();
+    let schedule = Schedule::cosine(0.01, 50).warmup(10);
+    let pipeline = Pipeline {
+        max_norm: Some(1.0),
+        non_finite: NonFinite::Skip,
+        measure_update: true,
+        ..Pipeline::default()
+    };
+    let (mut health, mut stopping) = (Health::default(), Stopping::default());
+    let [mut weight, mut weight_grad] = [[0.5; 300]; 2];
+    let [mut bias, mut bias_grad] = [[0.5; 100]; 2];
+    let counted = allocations(|| {
+        for step in 0..100 {
+            bias_grad[7] = if step % 10 == 0 { f32::NAN } else { 1.0 };
+            optimizer.set_lr(schedule.lr(optimizer.steps())).unwrap();
+            let tensors = &mut [
+                Tensor::zeroing(&mut weight, &mut weight_grad).named("weight"),
+                Tensor::zeroing(&mut bias, &mut bias_grad).named("bias"),
+            ];
+            let report = optimizer.step_with(tensors, &pipeline).unwrap();
+            health.record(&report);
+            let first = report.grads.and_then(|grads| grads.first_non_finite);
+            let broken = first.and_then(|first| optimizer.layout().at(first));
+            assert_eq!(broken, report.skipped.then_some(("bias", 7)));
+            if optimizer.ema().is_some() {
+                optimizer.swap_ema(&mut [&mut weight, &mut bias]).unwrap();
+                stopping.observe(f64::from(weight[0]));
+                optimizer.swap_ema(&mut [&mut weight, &mut bias]).unwrap();
+            }
+        }
+    });
+    assert_eq!((counted, health.skipped, optimizer.steps()), (0, 10, 90));
 }
 
 /// To be called from within the pool, as rayon itself allocates when a call comes from outside.
