@@ -59,16 +59,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             optimizer.set_lr(schedule.lr(optimizer.steps()))?; // biases keep to half of it
             let report = optimizer.step_with(&mut network.tensors(), &pipeline)?;
             health.record(&report);
-            let first = report.grads.and_then(|grads| grads.first_non_finite);
+            let first = report.first_non_finite();
             if let Some((tensor, place)) = first.and_then(|first| optimizer.layout().at(first)) {
                 println!("A batch is skipped: the gradient of {tensor}[{place}] is not finite.");
                 broken = Some((tensor.to_owned(), place));
             }
         }
 
-        optimizer.swap_ema(&mut network.params())?; // the average of the weights in, to be judged,
+        optimizer.swap_ema(&mut network.tensors())?; // the average of the weights in, to be judged,
         let (loss, _) = network.evaluate(&validation);
-        optimizer.swap_ema(&mut network.params())?; // and out again, to go on
+        optimizer.swap_ema(&mut network.tensors())?; // and out again, to go on
         let Health { clipped, skipped, .. } = health;
         let [norm, ratio] = [health.norm, health.update_ratio].map(Option::unwrap_or_default);
         println!(
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    optimizer.swap_ema(&mut network.params())?; // for good: this is what has been trained
+    optimizer.swap_ema(&mut network.tensors())?; // for good: this is what has been trained
     let (_, accuracy) = network.evaluate(&test);
     println!("{:.1} % of the test's digits are read right.", 100.0 * accuracy);
     let found = (broken, health.skipped) == (Some(("out.weight".to_owned(), 7)), 1);
@@ -116,12 +116,6 @@ impl Network {
             Tensor::zeroing(&mut out.weight, &mut out.weight_grad).named("out.weight"),
             Tensor::zeroing(&mut out.bias, &mut out.bias_grad).named("out.bias"),
         ]
-    }
-
-    /// In the same order, which `swap_ema` cannot check.
-    fn params(&mut self) -> [&mut [f32]; 4] {
-        let Self { hidden, out } = self;
-        [&mut hidden.weight, &mut hidden.bias, &mut out.weight, &mut out.bias]
     }
 
     /// The hidden units, and the logarithms of the digits' probabilities.

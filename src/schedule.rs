@@ -25,8 +25,8 @@
 //! # From PyTorch
 //!
 //! What `torch.optim.lr_scheduler` calls `last_epoch` is the argument of [`Schedule::lr`]. A schedule is of one learning
-//! rate; groups have an [`lr_scale`](crate::Group::lr_scale) or
-//! [one of their own](crate::Optimizer::set_group_lr) where PyTorch takes lists.
+//! rate, that of the first group; [`set_lr`](crate::Optimizer::set_lr) changes those of all groups in proportion, as PyTorch's
+//! schedulers do. Where they take lists, groups have [one of their own](crate::Optimizer::set_group_lr).
 //!
 //! | class | here | differences |
 //! |---|---|---|

@@ -52,7 +52,8 @@ impl Stopping {
         range::check("goal", self.goal.unwrap_or(0.0), !self.goal.is_some_and(f64::is_nan), "a number")
     }
 
-    /// Takes the next number; says whether to stop. NaN is no progress. Progress does not stop, unless it arrives at the goal.
+    /// Takes the next number; says whether to stop. If it was the best so far, [`waited`](Self::waited) is 0 then. NaN is no
+    /// progress. Progress does not stop, unless it arrives at the goal.
     pub fn observe(&mut self, value: f64) -> bool {
         let progress = !value.is_nan() && self.best.is_none_or(|best| value < best - self.tolerance);
         if progress {

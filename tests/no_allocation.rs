@@ -95,9 +95,13 @@ fn trainer() {
             let broken = first.and_then(|first| optimizer.layout().at(first));
             assert_eq!(broken, report.skipped.then_some(("bias", 7)));
             if optimizer.ema().is_some() {
-                optimizer.swap_ema(&mut [&mut weight, &mut bias]).unwrap();
+                optimizer
+                    .swap_ema(&mut [Tensor::new(&mut weight, &[]), Tensor::new(&mut bias, &[])])
+                    .unwrap();
                 stopping.observe(f64::from(weight[0]));
-                optimizer.swap_ema(&mut [&mut weight, &mut bias]).unwrap();
+                optimizer
+                    .swap_ema(&mut [Tensor::new(&mut weight, &[]), Tensor::new(&mut bias, &[])])
+                    .unwrap();
             }
         }
     });

@@ -55,6 +55,11 @@ impl<'a> Tensor<'a> {
         (self.params.len(), self.grads().len())
     }
 
+    /// Parameters and as many others change places.
+    pub(crate) fn swap_params(&mut self, others: &mut [f32]) {
+        self.params.swap_with_slice(others);
+    }
+
     /// Where in their pages parameters and gradients begin.
     pub(crate) fn offsets(&self) -> [usize; 2] {
         [offset_of(self.params), offset_of(self.grads())]

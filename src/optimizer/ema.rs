@@ -3,7 +3,7 @@
 use super::Optimizer;
 use super::slot::Slot;
 use crate::Error;
-use crate::engine::Follow;
+use crate::engine::{Follow, Tensor};
 use crate::rule::range;
 
 pub(super) struct Ema {
@@ -37,6 +37,9 @@ impl<R> Optimizer<R> {
     /// It begins as the parameters that the next step leaves, and from then on moves by `1 - decay` of the way to them
     /// at every step that is not skipped, as `torch.optim.swa_utils.get_ema_multi_avg_fn`. It is computed in the pass of
     /// the step, while the parameters are in the cache. `decay` is in `[0, 1)`.
+    ///
+    /// Before the parameters have settled, an average is worse than they are: begin it after the warm-up, or let it grow up
+    /// by setting `decay` to the lesser of the last one and `(1 + t) / (10 + t)` at each step `t`.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -100,36 +103,34 @@ impl<R> Optimizer<R> {
     }
 
     /// Lets parameters and average change places: to evaluate or ship the average in the place where the parameters are.
-    /// The second call puts both back, bit for bit; until then, steps are an error. `params` are slices that laid end to end
-    /// are the parameters.
+    /// The second call puts both back, bit for bit; until then, steps are an error. The tensors are those of a
+    /// [step](Self::step_with); their gradients are not looked at, and may be left out.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
-    /// use lanestep::{Optimizer, Sgd};
+    /// use lanestep::{Optimizer, Sgd, Tensor};
     /// let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 3)?;
     /// optimizer.set_ema(0.5)?;
     /// let mut params = [3.0, 3.0, 1.0];
     /// optimizer.step(&mut params, &[1.0; 3])?;
     /// optimizer.step(&mut params, &[1.0; 3])?;
-    /// let (weight, bias) = params.split_at_mut(2);
-    /// optimizer.swap_ema(&mut [weight, bias])?;
+    /// optimizer.swap_ema(&mut [Tensor::new(&mut params, &[])])?;
     /// assert_eq!(params, [1.5, 1.5, -0.5]); // evaluate now
-    /// optimizer.swap_ema(&mut [&mut params])?;
+    /// optimizer.swap_ema(&mut [Tensor::new(&mut params, &[])])?;
     /// assert_eq!(params, [1.0, 1.0, -1.0]);
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoEma`] if there is no average yet; [`Error::Length`] if all slices together are not as long as the
-    /// parameters. Nothing has been written then.
-    pub fn swap_ema(&mut self, params: &mut [&mut [f32]]) -> Result<(), Error> {
-        let found = params.iter().fold(0_usize, |sum, params| sum.saturating_add(params.len()));
-        self.layout.check_len("params", found)?;
+    /// [`Error::NoEma`] if there is no average, as before the first step that was not skipped ([`ema`](Self::ema) tells); for
+    /// other tensors, as [`step_with`](Self::step_with). Nothing has been written then.
+    pub fn swap_ema(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
+        self.layout.check(tensors)?;
         let ema = self.ema.as_mut().filter(|ema| ema.begun).ok_or(Error::NoEma)?;
         let mut rest = &mut *ema.average.numbers;
-        for params in params {
-            let (here, after) = rest.split_at_mut(params.len());
-            here.swap_with_slice(params);
+        for tensor in tensors {
+            let (here, after) = rest.split_at_mut(tensor.lens().0);
+            tensor.swap_params(here);
             rest = after;
         }
         ema.swapped = !ema.swapped;

@@ -29,7 +29,8 @@ pub struct Group<R> {
     pub rule: R,
     /// Where they are in the flat vector, or in the tensors of a call laid end to end.
     pub ranges: Vec<Range<usize>>,
-    /// What the rule's learning rate is multiplied by, in `[0, f32::MAX]`. Default: 1.
+    /// What the rule's learning rate is multiplied by, in `[0, f32::MAX]`: for a share of it that no schedule and no other rule
+    /// changes. For a learning rate of the group's own, give one to the rule. Default: 1.
     pub lr_scale: f64,
     /// Whether they are left alone: neither measured nor updated, and their steps are not counted. Default: no.
     pub frozen: bool,

@@ -20,7 +20,7 @@ use core::ops::Range;
 ///         Group::over(adamw, layout.select(decays)),
 ///         Group::over(AdamW { weight_decay: 0.0, ..adamw }, layout.select(|name| !decays(name))),
 ///     ],
-///     layout.len(),
+///     &layout,
 /// )?;
 /// assert_eq!(layout.range("norm.bias"), Some(1010..1020));
 /// # Ok(()) }
@@ -107,17 +107,21 @@ impl Layout {
         Error::Group { group, tensor, error: Box::new(error) }
     }
 
-    /// Whether these are the tensors, or one slice of all.
-    pub(super) fn check(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
-        let mut all = 0_usize;
+    /// Whether there is a gradient for each parameter.
+    pub(super) fn check_grads(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
         for (index, tensor) in tensors.iter().enumerate() {
             let (params, grads) = tensor.lens();
             if params != grads {
                 let name = self.tensors.get(index).map(|(name, _)| name.clone());
                 return Err(Error::Tensor { index, name, params, grads });
             }
-            all = all.saturating_add(params);
         }
+        Ok(())
+    }
+
+    /// Whether these are the tensors, or one slice of all.
+    pub(super) fn check(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
+        let all = tensors.iter().fold(0_usize, |all, tensor| all.saturating_add(tensor.lens().0));
         let flat = matches!(tensors, [tensor] if tensor.name.is_none() && all == self.len);
         if self.tensors.is_empty() || flat {
             return self.check_len("params", all);

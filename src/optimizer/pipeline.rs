@@ -153,6 +153,13 @@ impl Report {
     pub fn clipped(&self) -> bool {
         self.clip_factor < 1.0
     }
+
+    /// The place of the first gradient that is not finite, if one was found: in words,
+    /// [`optimizer.layout().at(place)`](crate::Layout::at).
+    #[must_use]
+    pub fn first_non_finite(&self) -> Option<usize> {
+        self.grads.and_then(|grads| grads.first_non_finite)
+    }
 }
 
 impl Update {

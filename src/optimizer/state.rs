@@ -30,6 +30,7 @@ impl<R: Rule> Optimizer<R> {
     /// assert_eq!(params, others);
     /// # Ok(()) }
     /// ```
+    #[must_use]
     pub fn state_names(&self) -> impl ExactSizeIterator<Item = &'static str> {
         self.state.iter().map(|slot| slot.name)
     }
@@ -81,7 +82,8 @@ impl<R: Rule> Optimizer<R> {
 }
 
 impl<R> Optimizer<R> {
-    /// How many steps have been taken. Skipped steps are not among them.
+    /// How many steps have been taken. Skipped steps are not among them, so a schedule waits for them; what counts all calls is
+    /// [`Health::steps`](crate::Health::steps).
     #[must_use]
     pub const fn steps(&self) -> u64 {
         self.steps

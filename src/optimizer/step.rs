@@ -54,6 +54,7 @@ impl<R: Rule> Optimizer<R> {
     /// written then, and no gradient set to zero.
     pub fn step_with(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
         pipeline.check()?;
+        self.layout.check_grads(tensors)?;
         self.layout.check(tensors)?;
         self.run(tensors, pipeline)
     }

@@ -12,7 +12,7 @@ fn descent() -> Sgd {
 
 /// A step over tensors of these lengths, some with names; what it said, if it left everything as it was.
 fn refused(tensors: &[(usize, Option<&str>)]) -> Error {
-    let mut optimizer = Optimizer::new(descent(), &layout()).unwrap();
+    let mut optimizer = Optimizer::new(descent(), layout()).unwrap();
     let mut params: Vec<Vec<f32>> = tensors.iter().map(|(len, _)| vec![1.0; *len]).collect();
     let grads = params.clone();
     let mut call: Vec<Tensor<'_>> = params.iter_mut().zip(&grads).map(|(p, g)| Tensor::new(p, g)).collect();
@@ -57,7 +57,7 @@ fn tensors_in_another_order_are_refused() {
 
 #[test]
 fn the_right_tensors_are_taken_and_so_is_one_slice_of_all() {
-    let mut optimizer = Optimizer::new(descent(), &layout()).unwrap();
+    let mut optimizer = Optimizer::new(descent(), layout()).unwrap();
     let grads = [0.25_f32; 10];
     let mut params = [1.0_f32; 10];
     optimizer.step(&mut params, &grads).unwrap();
@@ -80,6 +80,26 @@ fn the_right_tensors_are_taken_and_so_is_one_slice_of_all() {
         .step_with(&mut [Tensor::new(&mut [0.0; 2], &[1.0; 2]).named("any")], &Pipeline::default())
         .unwrap();
     assert_eq!(optimizer.layout(), &Layout::from(2));
+}
+
+/// The average is not put into tensors of another order.
+#[test]
+fn the_average_knows_its_tensors_too() {
+    let mut optimizer = Optimizer::new(descent(), Layout::new([("left", 3), ("right", 3)]).unwrap()).unwrap();
+    optimizer.set_ema(0.5).unwrap();
+    optimizer.step(&mut [1.0; 6], &[0.5; 6]).unwrap();
+    let (mut left, mut right) = ([0.0; 3], [0.0; 3]);
+    let swapped =
+        &mut [Tensor::new(&mut right, &[]).named("right"), Tensor::new(&mut left, &[]).named("left")];
+    let error = optimizer.swap_ema(swapped).unwrap_err();
+    assert_eq!(error, Error::TensorName { index: 0, expected: "left".into(), found: "right".into() });
+    let count = Error::TensorCount { expected: 2, found: 1 };
+    assert_eq!(optimizer.swap_ema(&mut [Tensor::new(&mut left, &[])]), Err(count));
+    assert_eq!((left, optimizer.ema()), ([0.0; 3], Some(&[0.5; 6][..])));
+    optimizer
+        .swap_ema(&mut [Tensor::new(&mut left, &[]).named("left"), Tensor::new(&mut right, &[])])
+        .unwrap();
+    assert_eq!((left, right, optimizer.ema()), ([0.5; 3], [0.5; 3], None));
 }
 
 /// What a trainer hands to its user.

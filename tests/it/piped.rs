@@ -389,7 +389,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
                 match optimizer.set_lr(lr) {
                     Ok(()) => model.set_lr(lr),
                     Err(Error::Group { error, .. }) => {
-                        assert!(matches!(*error, Error::Hyperparameter { .. }))
+                        assert!(matches!(*error, Error::Hyperparameter { .. }));
                     }
                     Err(error) => assert!(matches!(error, Error::Hyperparameter { .. }), "{error}"),
                 }

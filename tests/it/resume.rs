@@ -1,7 +1,7 @@
 //! State taken out of an optimizer and put into another.
 
 use crate::cases::{FEW, assert_bits, each_option, hostile, ordinary};
-use lanestep::{Adam, AdamW, AnyRule, Error, Group, Optimizer, RmsProp, Rule, Sgd};
+use lanestep::{Adam, AdamW, AnyRule, Error, Group, Optimizer, RmsProp, Rule, Sgd, Tensor};
 
 /// Another of the same groups, that goes on where this one is.
 fn resumed(optimizer: &Optimizer<AnyRule>) -> Optimizer<AnyRule> {
@@ -97,29 +97,33 @@ fn state_that_was_put_in_before_the_first_step_is_not_moved() {
     }
 }
 
+fn both<'a>(left: &'a mut [f32], right: &'a mut [f32]) -> [Tensor<'a>; 2] {
+    [Tensor::new(left, &[]), Tensor::new(right, &[])]
+}
+
 #[test]
 fn the_average_and_the_parameters_change_places_and_back() {
     let mut optimizer = Optimizer::new(AdamW::default(), 40).unwrap();
     let rng = &mut fastrand::Rng::with_seed(1);
     let (mut left, mut right) = (ordinary(rng, 30), ordinary(rng, 10));
     let no_average = Err(Error::NoEma);
-    assert_eq!(optimizer.swap_ema(&mut [&mut left, &mut right]), no_average);
+    assert_eq!(optimizer.swap_ema(&mut both(&mut left, &mut right)), no_average);
     assert_eq!(optimizer.restore_ema(&[1.0; 40]), no_average);
     optimizer.set_ema(0.9).unwrap();
-    assert_eq!(optimizer.swap_ema(&mut [&mut left, &mut right]), no_average, "of nothing yet");
+    assert_eq!(optimizer.swap_ema(&mut both(&mut left, &mut right)), no_average, "of nothing yet");
     for _ in 0..3 {
         let mut params = [&left[..], &right].concat();
-        optimizer.step(&mut params, &vec![1.0; 40]).unwrap();
+        optimizer.step(&mut params, &[1.0; 40]).unwrap();
         left.copy_from_slice(&params[..30]);
         right.copy_from_slice(&params[30..]);
     }
     let average = optimizer.ema().unwrap().to_vec();
     let before = (left.clone(), right.clone());
     let short = Error::Length { what: "params", expected: 40, found: 30 };
-    assert_eq!(optimizer.swap_ema(&mut [&mut left]), Err(short));
+    assert_eq!(optimizer.swap_ema(&mut [Tensor::new(&mut left, &[])]), Err(short));
     assert_eq!(left, before.0);
 
-    optimizer.swap_ema(&mut [&mut left, &mut right]).unwrap();
+    optimizer.swap_ema(&mut both(&mut left, &mut right)).unwrap();
     assert_bits(&[&left[..], &right].concat(), &average, &"in place of the parameters");
     assert_eq!((optimizer.ema(), optimizer.ema_decay()), (None, Some(0.9)));
     let mut params = [&left[..], &right].concat();
@@ -130,16 +134,16 @@ fn the_average_and_the_parameters_change_places_and_back() {
     optimizer.set_ema(0.5).unwrap();
 
     let mut copy = optimizer.clone();
-    optimizer.swap_ema(&mut [&mut left, &mut right]).unwrap();
+    optimizer.swap_ema(&mut both(&mut left, &mut right)).unwrap();
     assert_eq!((&left, &right), (&before.0, &before.1));
     left.copy_from_slice(&average[..30]);
     right.copy_from_slice(&average[30..]);
-    copy.swap_ema(&mut [&mut left, &mut right]).unwrap();
+    copy.swap_ema(&mut both(&mut left, &mut right)).unwrap();
     assert_eq!((&left, &right), (&before.0, &before.1), "by a copy too");
     assert_bits(optimizer.ema().unwrap(), &average, &"in its own place");
     optimizer.set_ema(None).unwrap();
     assert_eq!((optimizer.ema(), optimizer.ema_decay()), (None, None));
-    optimizer.step(&mut vec![0.0; 40], &[1.0; 40]).unwrap();
+    optimizer.step(&mut [0.0; 40], &[1.0; 40]).unwrap();
     assert_eq!(optimizer.ema(), None);
 }
 
