@@ -1,6 +1,7 @@
 //! State is never left subnormal, and averages come to rest.
 
-use crate::cases::{Outcome, Run, assert_same, each_option, ordinary};
+use crate::cases::{Outcome, Run, assert_same, ordinary};
+use crate::variants::each_option;
 use lanestep::{AnyRule, Level, Optimizer, Parallelism};
 
 fn steps(gradient: f32, n: usize) -> impl Iterator<Item = Vec<f32>> {
