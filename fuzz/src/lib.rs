@@ -8,3 +8,6 @@ pub mod fuzzed;
 #[path = "../../tests/it/piped.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
 pub mod piped;
+#[path = "../../tests/it/variants.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use more of it")]
+mod variants;

@@ -1,6 +1,7 @@
 //! The same bits at every level, length, alignment, number of threads, grain and cut.
 
-use crate::cases::{Outcome, Run, assert_same, each_option, every_combination, hostile, layerwise, ordinary};
+use crate::cases::{Outcome, Run, assert_same, hostile, ordinary};
+use crate::variants::{each_option, every_combination, layerwise};
 use lanestep::{Level, Optimizer, Parallelism, Rule};
 
 #[test]
@@ -73,6 +74,7 @@ fn every_length_up_to_two_lanes_and_every_start_in_one() {
 
 #[cfg(feature = "rayon")]
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn every_edge_of_a_grain_on_one_to_eight_threads() {
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     let pools: Vec<_> = (1..=8).map(pool).collect();

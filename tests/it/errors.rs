@@ -1,6 +1,6 @@
 //! Every way to be refused, and that nothing was written.
 
-use crate::cases::{fields, parse, with};
+use crate::variants::{fields, parse, with};
 use ciborium::Value;
 use lanestep::{
     Adam, AdamW, AdamWScheduleFree, AnyRule, Error, Optimizer, QHAdam, RmsProp, Rule, Sgd, Signum,

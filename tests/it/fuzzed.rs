@@ -1,6 +1,7 @@
 //! What the fuzz targets do with their bytes, and every crash they have found.
 
-use crate::cases::{Outcome, Run, assert_same, fields, layerwise, parse};
+use crate::cases::{Outcome, Run, assert_same};
+use crate::variants::{fields, layerwise, parse};
 use arbitrary::{Result, Unstructured};
 use ciborium::Value;
 use lanestep::{AnyRule, Error, Level, Optimizer, Parallelism, Rule};

@@ -1,7 +1,7 @@
 //! Formulas that depend on sums over their layer.
 
 use crate::bare::Bare;
-use crate::pipeline::parallelisms;
+use crate::cases::parallelisms;
 use lanestep::formula::{Cautious, Decoupled, Factor, Layer};
 use lanestep::{Formula, Lane, Level, Optimizer, Pipeline, Tensor, reference};
 use std::sync::Mutex;

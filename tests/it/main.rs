@@ -4,33 +4,52 @@
     reason = "banned for their bits, which an oracle with a tolerance can do without"
 )]
 #![allow(clippy::float_cmp, reason = "bits are what is promised")]
+#![cfg_attr(not(feature = "serde"), allow(dead_code, reason = "shared with the tests that need it"))]
 #![allow(unreachable_pub, reason = "some modules are shared with the fuzz targets")]
 
 mod bare;
-mod bits;
 mod broken_rule;
 mod cases;
-mod errors;
-mod fuzzed;
 mod gallery;
-mod golden;
 mod groups;
 mod lane;
 mod layers;
-#[cfg(feature = "rayon")]
+#[cfg(all(feature = "rayon", not(target_family = "wasm")))]
 mod locks;
 mod meaning;
 mod named;
-mod options;
 mod own_rule;
 mod papers;
-mod piped;
-mod pipeline;
-mod random;
-mod resume;
-mod saved;
-mod schedule;
-mod subnormal;
 mod sums;
 mod watchers;
 mod witness;
+
+// These find or read options by their names.
+#[cfg(feature = "serde")]
+mod bits;
+#[cfg(feature = "serde")]
+mod errors;
+#[cfg(feature = "serde")]
+mod fuzzed;
+#[cfg(feature = "serde")]
+mod golden;
+#[cfg(feature = "serde")]
+mod options;
+#[cfg(feature = "serde")]
+mod piped;
+#[cfg(feature = "serde")]
+mod pipeline;
+#[cfg(feature = "serde")]
+mod random;
+#[cfg(feature = "serde")]
+mod resume;
+#[cfg(feature = "serde")]
+mod saved;
+#[cfg(feature = "serde")]
+mod schedule;
+#[cfg(feature = "serde")]
+mod shifts;
+#[cfg(feature = "serde")]
+mod subnormal;
+#[cfg(feature = "serde")]
+mod variants;

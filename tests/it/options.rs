@@ -60,7 +60,7 @@ fn unknown_options_and_rules_are_errors() {
 
 #[test]
 fn what_is_written_reads_back() {
-    for rule in crate::cases::every_combination() {
+    for rule in crate::variants::every_combination() {
         let text = serde_json::to_string(&rule).unwrap();
         assert_eq!(serde_json::from_str::<AnyRule>(&text).unwrap(), rule, "{text}");
     }

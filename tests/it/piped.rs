@@ -1,7 +1,8 @@
 //! Whole calls of `step_with`, any groups, tensors and options, against `reference`.
 
-use crate::cases::{assert_bits, layerwise};
+use crate::cases::assert_bits;
 use crate::fuzzed::{number, rule};
+use crate::variants::layerwise;
 use arbitrary::{Result, Unstructured};
 use lanestep::{
     AnyRule, Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rule, Tensor,

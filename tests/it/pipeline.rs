@@ -1,7 +1,8 @@
 //! What each part of the pipeline means, in numbers worked out by hand, and the norm at sizes that fill its tree.
 
-use crate::cases::{FEW, assert_bits, hostile, layerwise, ordinary};
+use crate::cases::{FEW, assert_bits, hostile, ordinary, parallelisms};
 use crate::piped::{Model, Way, assert_same_report};
+use crate::variants::layerwise;
 use lanestep::{
     AdamW, AnyRule, Error, Gradients, Group, Lamb, Level, NonFinite, Optimizer, Parallelism, Pipeline, Sgd,
     Tensor, reference,
@@ -9,16 +10,6 @@ use lanestep::{
 
 fn descent() -> Sgd {
     Sgd { lr: 1.0, ..Sgd::default() }
-}
-
-pub fn parallelisms() -> Vec<Parallelism> {
-    vec![
-        Parallelism::Serial,
-        #[cfg(feature = "rayon")]
-        Parallelism::Rayon { grain: 16 },
-        #[cfg(feature = "rayon")]
-        Parallelism::RAYON,
-    ]
 }
 
 /// The parameters after one step of plain descent from zero: the gradients as they went in, negated.
@@ -127,6 +118,7 @@ fn the_norm_is_right() {
 
 /// Every level, number of threads, grain and cut; at sizes around the leaves and over several of them.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn reports_are_the_same_bits_however_the_call_is_made() {
     let rng = &mut fastrand::Rng::with_seed(3);
     let pools: Vec<_> = [1, 2, 5]
@@ -174,6 +166,7 @@ fn reports_are_the_same_bits_however_the_call_is_made() {
 
 /// With layers as tensors and groups cut them, small and large, at sizes around the leaves and over several of them.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn layerwise_steps_are_the_same_bits_on_any_number_of_threads() {
     let rng = &mut fastrand::Rng::with_seed(4);
     let pools: Vec<_> = [1, 3]

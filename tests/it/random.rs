@@ -1,6 +1,7 @@
 //! Any rule with any valid hyperparameters on any bits.
 
-use crate::cases::{Run, assert_same, fields, parse};
+use crate::cases::{Run, assert_same};
+use crate::variants::{fields, parse};
 use ciborium::Value;
 use lanestep::rule::bias_correction;
 use lanestep::{AnyRule, Level, Parallelism, Rule, reference};

@@ -1,6 +1,7 @@
 //! State taken out of an optimizer and put into another.
 
-use crate::cases::{FEW, assert_bits, each_option, hostile, ordinary};
+use crate::cases::{FEW, assert_bits, hostile, ordinary};
+use crate::variants::each_option;
 use lanestep::{Adam, AdamW, AnyRule, Error, Group, Optimizer, RmsProp, Rule, Sgd, Tensor};
 
 /// Another of the same groups, that goes on where this one is.

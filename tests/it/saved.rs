@@ -1,6 +1,6 @@
 //! Values that a trainer keeps in its checkpoints and configurations come back as they were.
 
-use crate::cases::{fields, parse};
+use crate::variants::{fields, parse};
 use ciborium::Value;
 use lanestep::schedule::Cyclic;
 use lanestep::{AdEmaMix, AdamW, AnyRule, CautiousAdamW, Gradients, Health, LossScaler, NonFinite, Pipeline};

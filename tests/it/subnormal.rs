@@ -1,6 +1,7 @@
 //! State is never left subnormal, and averages come to rest.
 
-use crate::cases::{HOSTILE, Outcome, Run, assert_same, each_option, fields, ordinary, parse};
+use crate::cases::{HOSTILE, Outcome, Run, assert_same, ordinary};
+use crate::variants::{each_option, fields, layerwise, parse};
 use ciborium::Value;
 use lanestep::{AnyRule, Level, Optimizer, Parallelism};
 
@@ -8,19 +9,26 @@ fn steps(gradient: f32, n: usize) -> impl Iterator<Item = Vec<f32>> {
     std::iter::repeat_n(vec![gradient; 18], n)
 }
 
+/// Side by side in one call, but for rules that would sum them up.
 #[test]
 fn hundreds_of_steps_of_tiny_gradients() {
-    for gradient in [0.0, -0.0, 1e-45, 1e-40, 1.2e-38, 1e-37, 1e-31, 1e-30, 1e-20, 2e-19, 4e-18] {
-        for rule in each_option() {
-            let mut run = Run::new(rule, 18, 3, 1, ordinary);
-            run.grads.extend(steps(gradient, 900));
+    let tiny = [0.0, -0.0, 1e-45, 1e-40, 1.2e-38, 1e-37, 1e-31, 1e-30, 1e-20, 2e-19, 4e-18];
+    for rule in each_option() {
+        let calls = if layerwise(&rule) {
+            tiny.map(|gradient| vec![gradient; 18]).to_vec()
+        } else {
+            vec![tiny.repeat(5)]
+        };
+        for grads in calls {
+            let mut run = Run::new(rule, grads.len(), 3, 1, ordinary);
+            run.grads.extend(std::iter::repeat_n(grads.clone(), 900));
             let expected = run.reference();
             for slot in &expected.state {
-                let subnormal = slot.iter().find(|x| x.is_subnormal());
-                assert_eq!(subnormal, None, "{rule:?} with {gradient:e}");
+                let subnormal = slot.iter().zip(&grads).find(|(x, _)| x.is_subnormal());
+                assert_eq!(subnormal, None, "{rule:?}, state and gradient");
             }
             let level = Level::best();
-            assert_same(&run.optimizer(level, Parallelism::Serial), &expected, &(rule, gradient));
+            assert_same(&run.optimizer(level, Parallelism::Serial), &expected, &(rule, grads));
         }
     }
 }

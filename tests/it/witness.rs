@@ -77,6 +77,7 @@ fn serial_is_the_calling_thread() {
 
 #[cfg(feature = "rayon")]
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn no_thread_is_woken_up_to_the_grain_and_beyond_it_the_current_pool_works() {
     let Parallelism::Rayon { grain } = Parallelism::default() else { panic!("rayon by default") };
     let me = thread::current().id();
