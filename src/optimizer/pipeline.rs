@@ -81,8 +81,9 @@ impl Default for Pipeline {
     }
 }
 
-/// What to do if there are gradients that are not finite once they are scaled. With feature `serde`, it is read and written
-/// by its name.
+/// What to do if there are gradients that are not finite once they are scaled.
+///
+/// With feature `serde`, it is read and written by its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NonFinite {
@@ -97,8 +98,9 @@ pub enum NonFinite {
     Error,
 }
 
-/// What a step has found and done. With feature `serde`, it is written, for a log, with all its
-/// [numbers](crate::AnyRule#numbers-in-files).
+/// What a step has found and done.
+///
+/// With feature `serde`, it is written, for a log, with all its [numbers](crate::AnyRule#numbers-in-files).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Report {
@@ -113,8 +115,9 @@ pub struct Report {
     pub update: Option<Update>,
 }
 
-/// The gradients of a call that are not frozen, scaled and not yet clipped. With feature `serde`,
-/// it is written like its [`Report`].
+/// The gradients of a call that are not frozen, scaled and not yet clipped.
+///
+/// With feature `serde`, it is written like its [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Gradients {
@@ -134,8 +137,9 @@ pub struct Gradients {
 }
 
 /// What a step has done to the parameters of a call that are not frozen: the same bits at every level, on any number of
-/// threads, and unless a rule is [layerwise](crate::Formula::LAYERWISE), however the call is cut. With feature
-/// `serde`, it is written like its [`Report`].
+/// threads, and unless a rule is [layerwise](crate::Formula::LAYERWISE), however the call is cut.
+///
+/// With feature `serde`, it is written like its [`Report`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Update {
