@@ -15,6 +15,7 @@ mod fuzzed;
 mod gallery;
 mod golden;
 mod groups;
+mod inline;
 mod lane;
 mod layers;
 mod meaning;
