@@ -10,6 +10,7 @@ mod bare;
 mod bits;
 mod broken_rule;
 mod cases;
+mod distance;
 mod errors;
 mod fuzzed;
 mod gallery;
