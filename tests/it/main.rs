@@ -30,6 +30,7 @@ mod random;
 mod resume;
 mod saved;
 mod schedule;
+mod shifts;
 mod subnormal;
 mod sums;
 mod watchers;
