@@ -17,6 +17,14 @@ pub use shared::Shared;
 
 use crate::{Error, WithFormula};
 
+// A new rule, of which CONTRIBUTING.md says more:
+// - its file in src/rule: essay, hyperparameters, formula, `impl Rule`, an example;
+// - its line here: module, type, and its class in PyTorch or what its paper calls it;
+// - its twin in src/reference.rs, a function named after the module;
+// - its trajectory in tests/golden, or its paper in tests/it/papers and in `papers!` of tests/it/papers.rs;
+// - its section in docs/rules.md, its name in a row of README.md, a line in CHANGELOG.md;
+// - `cargo run --release --example gallery && cp target/gallery.svg docs/`.
+// Levels, threads, state, groups, dictionaries of options, tests, benches and fuzz targets take it from this list.
 any::rules! {
     sgd::Sgd as "SGD",
     rmsprop::RmsProp as "RMSprop",

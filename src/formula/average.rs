@@ -3,7 +3,7 @@
 use super::factor::{Factor, floor};
 use crate::Lane;
 
-/// A moving average, `m + (1 - beta) * (x - m)`.
+/// A moving average as PyTorch's `lerp` writes it, `m + (1 - beta) * (x - m)`: for the means of rules that follow PyTorch.
 ///
 /// Where the step would be subnormal the average arrives: it becomes `x`. So it comes to rest at a constant `x`, which for
 /// a gradient of zero is zero. With a `beta` of 0 it always arrives.
@@ -33,7 +33,8 @@ impl Average {
     }
 }
 
-/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`, which is never subnormal.
+/// A moving average of squares, `v * beta + ((1 - beta) * x) * x`, which is never subnormal: for a step that is divided by
+/// its root.
 ///
 /// An `x` that is too small for that counts as the least that is not, 3.4e-18 with a `beta` of 0.999. So the average is
 /// never below that squared once it is full, needs no look at itself, and is no zero to divide by.
@@ -65,8 +66,8 @@ impl AverageSquare {
     }
 }
 
-/// A moving average as most papers write it, `beta * m + (1 - beta) * x`: no farther from the truth than [`Average`], but
-/// one formula for every `beta`.
+/// A moving average as most papers write it, `beta * m + (1 - beta) * x`: for all that does not follow PyTorch. It is no
+/// farther from the truth than [`Average`], and is one formula for every `beta`, 1 as well.
 #[derive(Clone, Copy, Debug)]
 pub struct Blend {
     keep: Factor,

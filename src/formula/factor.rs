@@ -2,7 +2,8 @@
 
 use crate::Lane;
 
-/// A coefficient that takes and makes no subnormal number: where one would be, it is zero.
+/// A coefficient that takes and makes no subnormal number: where one would be, it is zero. For whatever gradients, state or
+/// parameters are multiplied by.
 ///
 /// A subnormal operand or product costs some CPUs over a hundred cycles, so the operand is replaced by zero
 /// *before* it is multiplied.
@@ -35,7 +36,7 @@ impl Factor {
     }
 }
 
-/// `x * x`, zero where that would be subnormal.
+/// `x * x`, zero where that would be subnormal. For squares that an [`AverageSquare`](super::AverageSquare) does not take.
 #[inline(always)]
 pub fn square<L: Lane>(x: L) -> L {
     /// The smallest number whose square is normal.

@@ -7,7 +7,7 @@ use crate::Lane;
 /// number, as a [`Factor`].
 ///
 /// One that is too small for a normal `f32`, by which huge gradients are still brought to a proper size, is multiplied by in
-/// two steps. Under 2^-252 it is zero.
+/// two steps. Under 2^-252 it is zero. All this is for gradients on their way in: in a formula, a [`Factor`] does.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     by: Factor,

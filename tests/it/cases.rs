@@ -133,11 +133,11 @@ pub fn assert_same(found: &Outcome, expected: &Outcome, context: &dyn std::fmt::
     for (slot, (found, expected)) in found.state.iter().zip(&expected.state).enumerate() {
         assert_bits(found, expected, &("state slot", slot, context));
     }
-    assert_eq!(found.state.len(), expected.state.len());
+    assert_eq!(found.state.len(), expected.state.len(), "slots: {context:?}");
 }
 
 pub fn assert_bits(found: &[f32], expected: &[f32], context: &dyn std::fmt::Debug) {
-    assert_eq!(found.len(), expected.len());
+    assert_eq!(found.len(), expected.len(), "{context:?}");
     for (i, (&f, &e)) in found.iter().zip(expected).enumerate() {
         let same = f.to_bits() == e.to_bits() || f.is_nan() && e.is_nan();
         assert!(same, "element {i}: found {f:e}, expected {e:e}: {context:?}");

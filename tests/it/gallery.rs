@@ -17,9 +17,11 @@ struct Entry {
 
 impl Entry {
     /// `facts` begins with the bytes.
-    fn new(name: &'static str, type_name: &str, facts: &str) -> Self {
+    fn new(place: &str, name: &'static str, type_name: &str, facts: &str) -> Self {
         let number = facts.split(|c: char| !c.is_ascii_digit()).next().unwrap();
-        let bytes = number.parse().unwrap_or_else(|_| panic!("{name}: no number of bytes in {facts:?}"));
+        let bytes = number.parse().unwrap_or_else(|_| {
+            panic!("{place}: the state of {name} should be a number of bytes by default, and is {facts:?}")
+        });
         Self { name, type_name: type_name.into(), bytes }
     }
 
@@ -35,9 +37,11 @@ fn page() -> Vec<Entry> {
     let entry = |section: &'static str| {
         let mut lines = section.lines();
         let name = lines.next().unwrap();
-        let facts = lines.find(|line| line.contains(" · ")).unwrap_or_else(|| panic!("{name}: no facts"));
+        let facts = lines.find(|line| line.starts_with('`') && line.contains(" · ")).unwrap_or_else(|| {
+            panic!("docs/rules.md, ## {name}: no line such as {}", of_the_page("`Type` · 8 bytes"))
+        });
         let mut facts = facts.split(" · ");
-        Entry::new(name, facts.next().unwrap().trim_matches('`'), facts.next().unwrap())
+        Entry::new("docs/rules.md", name, facts.next().unwrap().trim_matches('`'), facts.next().unwrap())
     };
     PAGE.split("\n## ").skip(1).map(entry).collect()
 }
@@ -52,35 +56,57 @@ fn table() -> Vec<Entry> {
         let (names, facts) = (cells.next().unwrap(), cells.next().unwrap());
         names.split(", ").map(move |name| {
             let (name, type_name) = name.split_once(" (").unwrap_or((name, name));
-            Entry::new(name, type_name.trim_matches(['`', ')']), facts)
+            Entry::new("README.md, ## Rules", name, type_name.trim_matches(['`', ')']), facts)
         })
     })
     .collect()
 }
 
+fn of_the_page(beginning: &str) -> String {
+    format!("\"{beginning} · 1 pass · [its paper](https://doi.org)\"")
+}
+
 #[test]
 fn every_rule_is_in_the_gallery_and_in_the_readme() {
-    for (place, entries) in [("docs/rules.md", page()), ("README.md", table())] {
-        for expected in AnyRule::all().iter().map(Entry::of) {
-            let found: Vec<_> = entries.iter().filter(|entry| entry.name == expected.name).collect();
-            assert_eq!(found, [&expected], "{place}");
-        }
+    let (page, table) = (page(), table());
+    for expected in AnyRule::all().iter().map(Entry::of) {
+        let of = |entries: &[Entry]| entries.iter().filter(|entry| entry.name == expected.name).count();
+        let Entry { name, type_name, bytes } = &expected;
+        let facts = of_the_page(&format!("`{type_name}` · {bytes} bytes"));
+        assert!(
+            page.contains(&expected) && of(&page) == 1,
+            "docs/rules.md should have one section \"## {name}\", with a line such as {facts}"
+        );
+        let label = if name == type_name { type_name.clone() } else { format!("{name} (`{type_name}`)") };
+        assert!(
+            table.contains(&expected) && of(&table) == 1,
+            "README.md, ## Rules: {name} should be in one row, such as \"| {label} | {bytes} | `its` `options` |\""
+        );
     }
 }
 
 #[test]
 fn nothing_else_is_in_the_gallery_or_in_the_readme() {
     let rules: Vec<_> = AnyRule::all().iter().map(AnyRule::name).collect();
-    for (place, entries) in [("docs/rules.md", page()), ("README.md", table())] {
+    for (place, entries) in [("docs/rules.md", page()), ("README.md, ## Rules", table())] {
         let others: Vec<_> = entries.iter().filter(|entry| !rules.contains(&entry.name)).collect();
-        assert!(others.is_empty(), "{place}: {others:?}");
+        assert!(others.is_empty(), "{place}: the list in src/rule.rs has no {others:?}");
     }
 }
 
-/// If not, it is to be drawn again: `cargo run --release --example gallery`, and a copy of its file to `docs`.
 #[test]
 fn the_picture_has_the_panels_of_the_list() {
     let title = |(above, line): (&str, &'static str)| above.contains("font-weight=\"bold\"").then_some(line);
     let panels: Vec<_> = PICTURE.lines().zip(PICTURE.lines().skip(1)).filter_map(title).collect();
-    assert_eq!(panels, AnyRule::all().iter().map(AnyRule::name).collect::<Vec<_>>());
+    let rules: Vec<_> = AnyRule::all().iter().map(AnyRule::name).collect();
+    let beside = |some: &[&'static str], others: &[&str]| -> Vec<&str> {
+        some.iter().filter(|name| !others.contains(name)).copied().collect()
+    };
+    assert!(
+        panels == rules,
+        "docs/gallery.svg lacks {:?}, has {:?} too much, or has another order than src/rule.rs. Draw it again: \
+         `cargo run --release --example gallery && cp target/gallery.svg docs/`",
+        beside(&rules, &panels),
+        beside(&panels, &rules),
+    );
 }

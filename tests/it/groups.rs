@@ -565,5 +565,5 @@ fn no_rule_leaps_when_it_takes_over() {
             }
         }
     }
-    assert!(leaps.is_empty(), "{leaps:#?}");
+    assert!(leaps.is_empty(), "what is carried over should have another Rule::meaning: {leaps:#?}");
 }

@@ -10,8 +10,10 @@
 mod bare;
 mod broken_rule;
 mod cases;
+mod distance;
 mod gallery;
 mod groups;
+mod inline;
 mod lane;
 mod layers;
 #[cfg(all(feature = "rayon", not(target_family = "wasm")))]

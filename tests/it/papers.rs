@@ -1,7 +1,7 @@
 //! Rules that PyTorch does not have: no farther from their paper's formula in `f64` than twice that formula in `f32`,
 //! which is the measure that PyTorch's rules are held to as well. And for each, what its paper says of it.
 
-use approx::assert_relative_eq;
+use crate::distance::{assert_near, assert_state, distance};
 use lanestep::{AnyRule, Optimizer, Rule};
 use num_traits::Float;
 
@@ -87,11 +87,6 @@ fn run<R: Paper, T: Float>(rule: &R) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
     (all, state.iter().map(|slot| down(slot)).collect())
 }
 
-/// The largest; NaN if there is one.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).max_by(f64::total_cmp).expect("some numbers")
-}
-
 /// At most twice as far from the truth as the paper's formula in `f32`, plus 8 units in the last place.
 fn follows<R: Paper>(rule: &R) {
     let (truth, state) = run::<R, f64>(rule);
@@ -100,17 +95,11 @@ fn follows<R: Paper>(rule: &R) {
     let mut params = params();
     for (i, grads) in grads().iter().enumerate() {
         optimizer.step(&mut params, grads).unwrap();
-        let largest = truth[i].iter().fold(0.0, |max: f64, p| max.max(p.abs())) as f32;
-        let ulp = f64::from(largest.next_up() - largest);
-        let ours = distance(&params.iter().copied().map(f64::from).collect::<Vec<_>>(), &truth[i]);
-        let bound = 2.0 * distance(&single[i], &truth[i]) + 8.0 * ulp;
-        assert!(ours <= bound, "{rule:?}, step {}: {ours:e} > {bound:e}", i + 1);
+        assert_near(&params, &single[i], &truth[i], &format!("{rule:?}, step {}", i + 1));
     }
     assert!(distance(&truth[0], truth.last().unwrap()) > 0.0, "{rule:?}: nothing moved");
     for (name, truth) in rule.slots().iter().zip(&state) {
-        for (&found, &truth) in optimizer.state(name).unwrap().iter().zip(truth) {
-            assert_relative_eq!(f64::from(found), truth, max_relative = 1e-4, epsilon = 1e-7);
-        }
+        assert_state(optimizer.state(name).unwrap(), truth, 1e-4, &format!("{rule:?}, {name}"));
     }
 }
 

@@ -147,7 +147,7 @@ fn every_number_of_every_rule_survives_and_is_refused_by_its_check_if_not_finite
                     _ => continue,
                 }
                 let broken = parse(map);
-                assert!(broken.check().is_err(), "{broken:?}");
+                assert!(broken.check().is_err(), "its check should refuse {broken:?}");
             }
         }
     }

@@ -71,15 +71,6 @@ fn a_rule_of_two_passes_cannot_be_cautious() {
 #[test]
 fn a_rule_whose_step_is_not_of_gradient_and_state_alone_cannot_be_cautious() {
     let refused = |rule: AnyRule| Optimizer::new(Cautious(rule), 4).is_err();
-    for rule in AnyRule::all() {
-        let other = ["ASGD", "SGDScheduleFree", "AdamWScheduleFree", "LAMB", "LARS"];
-        let two_passes = ["CautiousAdamW", "CautiousLion"];
-        assert_eq!(
-            refused(rule),
-            other.contains(&rule.name()) || two_passes.contains(&rule.name()),
-            "{rule:?}"
-        );
-    }
     for eps in [1e-8, 0.0] {
         assert!(refused(Adan { weight_decay: 1.0, eps, ..Adan::default() }.into()));
         let adopt = Adopt { weight_decay: 0.5, eps, ..Adopt::default() };
