@@ -88,7 +88,7 @@ pub enum Error {
         error: Box<Self>,
     },
     /// A group has no range.
-    #[error("group {group} has no parameters")]
+    #[error("group {group} has no parameters: is there a name that it selects?")]
     EmptyGroup {
         /// Which group, from 0.
         group: usize,
@@ -146,10 +146,12 @@ pub enum Error {
         groups: usize,
     },
     /// No group's rule has state of this name.
-    #[error("no group has a state {name:?}")]
+    #[error("no group has a state {name:?}, but there are {known:?}")]
     NoState {
         /// The name.
         name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
     },
     /// State for a group whose rule has none of this name.
     #[error("group {group} has no state {name:?}, but what is given for it is not zero at {first}")]
@@ -162,7 +164,7 @@ pub enum Error {
         first: usize,
     },
     /// There is no average of the weights: it was not asked for, or no step has been taken since.
-    #[error("there is no average of the weights yet")]
+    #[error("there is no average of the weights: `set_ema` asks for one, which begins at the next step")]
     NoEma,
     /// The parameters have changed places with their average.
     #[error("the parameters are in the place of their average: swap them back first")]

@@ -131,13 +131,14 @@ impl<R: Rule> Optimizer<R> {
 }
 
 impl<R> Optimizer<R> {
-    /// The groups, in the order in which they were given; one, if there were none.
+    /// The groups with their rules as they were given, in the order in which they were; one, if there were none. What their
+    /// present learning rates are says [`group_lr`](Self::group_lr).
     #[must_use]
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &Group<R>> {
         self.members.iter().map(|member| &member.group)
     }
 
-    /// The rule, or that of the first group.
+    /// The rule as it was given, or that of the first group.
     #[must_use]
     pub fn rule(&self) -> &R {
         &self.members[0].group.rule

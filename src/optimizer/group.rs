@@ -54,8 +54,8 @@ pub(super) struct Member<R> {
     pub(super) group: Group<R>,
     /// The group's rule at the learning rate that it is stepped with.
     pub(super) rule: R,
-    /// The learning rate of the rule as it was given, which the others' are in proportion to.
-    pub(super) given_lr: f64,
+    /// The present learning rate, before it is scaled. That of the group's rule is the one that it was given.
+    pub(super) lr: f64,
     pub(super) steps: u64,
     /// The rule's slots.
     pub(super) names: &'static [&'static str],
@@ -73,15 +73,20 @@ impl<R: Rule> Member<R> {
         if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             return Err(Error::Name { what: "state slots", name: (*name).to_owned() });
         }
-        let given_lr = group.rule.shared().lr;
-        let mut member = Self { rule: group.rule.clone(), group, given_lr, steps: 0, names, slots: vec![] };
-        (_, member.rule) = member.at_lr(given_lr)?;
+        let lr = group.rule.shared().lr;
+        let mut member = Self { rule: group.rule.clone(), group, lr, steps: 0, names, slots: vec![] };
+        member.rule = member.at_lr(lr)?;
         member.layerwise()?;
         Ok(member)
     }
 
-    /// The group's rule and the rule it is stepped with, at another learning rate.
-    pub(super) fn at_lr(&self, lr: f64) -> Result<(R, R), Error> {
+    /// The learning rate that the rule was given, to which those of a schedule are in proportion.
+    pub(super) fn given_lr(&self) -> f64 {
+        self.group.rule.shared().lr
+    }
+
+    /// The rule that the group is stepped with at a learning rate.
+    pub(super) fn at_lr(&self, lr: f64) -> Result<R, Error> {
         let mut rule = self.group.rule.clone();
         rule.set_lr(lr);
         rule.check()?;
@@ -93,7 +98,7 @@ impl<R: Rule> Member<R> {
                 return Err(Error::Slots { expected: self.names.len(), found: slots.len() });
             }
         }
-        Ok((rule, scaled))
+        Ok(scaled)
     }
 
     /// The group's part of `all`, range by range.

@@ -158,6 +158,12 @@ impl Report {
         self.clip_factor < 1.0
     }
 
+    /// The norm of the gradients before they were clipped, if it was measured: what `clip_grad_norm_` returns.
+    #[must_use]
+    pub fn norm(&self) -> Option<f64> {
+        self.grads.map(|grads| grads.norm)
+    }
+
     /// The place of the first gradient that is not finite, if one was found: in words,
     /// [`optimizer.layout().at(place)`](crate::Layout::at).
     #[must_use]

@@ -8,7 +8,7 @@ impl<R: Rule> Optimizer<R> {
     /// first whose rule was given one above zero.
     #[must_use]
     pub fn lr(&self) -> f64 {
-        self.members[self.leading()].group.rule.shared().lr
+        self.members[self.leading()].lr
     }
 
     /// The learning rate that the next step of a group takes: its own, times its [`lr_scale`](crate::Group::lr_scale).
@@ -19,9 +19,10 @@ impl<R: Rule> Optimizer<R> {
 
     /// Changes the learning rate from the next step on, as a [`Schedule`](crate::Schedule) asks for.
     ///
-    /// Groups keep their proportions: the first gets `lr`, and one whose rule was given a tenth of the first one's learning
-    /// rate gets a tenth of `lr`, so that a schedule scales all of them, as PyTorch's do. (What counts as the first is said at
-    /// [`lr`](Self::lr). A group that was given 0 stays there.)
+    /// Groups keep their proportions, so that a schedule scales all of them, as PyTorch's do: the *first* group gets `lr`, and
+    /// one whose rule was given a tenth of the first one's learning rate gets a tenth of `lr`. (A group that was given 0 is
+    /// not counted as the first, and stays at 0; if all were, all get `lr`.) The rules that [`groups`](Self::groups) tells of
+    /// stay as they were given.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -38,14 +39,15 @@ impl<R: Rule> Optimizer<R> {
     /// [`Error::Hyperparameter`] if a rule does not allow it, in an [`Error::Group`] if there are several; all learning rates
     /// stay as they were then.
     pub fn set_lr(&mut self, lr: f64) -> Result<(), Error> {
-        let first = self.members[self.leading()].given_lr;
+        let first = self.members[self.leading()].given_lr();
         let lr_of = |given: f64| if first > 0.0 { lr * (given / first) } else { lr };
         for (group, member) in self.members.iter().enumerate() {
             let named = |error| if self.members.len() > 1 { self.in_group(group, error) } else { error };
-            member.at_lr(lr_of(member.given_lr)).map_err(named)?;
+            member.at_lr(lr_of(member.given_lr())).map_err(named)?;
         }
         for member in &mut self.members {
-            (member.group.rule, member.rule) = member.at_lr(lr_of(member.given_lr))?;
+            member.lr = lr_of(member.given_lr());
+            member.rule = member.at_lr(member.lr)?;
         }
         Ok(())
     }
@@ -56,15 +58,15 @@ impl<R: Rule> Optimizer<R> {
     /// # Errors
     /// [`Error::NoGroup`], or [`Error::Hyperparameter`] if the rule does not allow it; it stays as it was then.
     pub fn set_group_lr(&mut self, group: usize, lr: f64) -> Result<(), Error> {
-        let rules = self.member(group)?.at_lr(lr)?;
+        let rule = self.member(group)?.at_lr(lr)?;
         let member = &mut self.members[group];
-        (member.group.rule, member.rule) = rules;
+        (member.lr, member.rule) = (lr, rule);
         Ok(())
     }
 
     /// The group whose learning rate all others are in proportion to.
     fn leading(&self) -> usize {
-        self.members.iter().position(|member| member.given_lr > 0.0).unwrap_or(0)
+        self.members.iter().position(|member| member.given_lr() > 0.0).unwrap_or(0)
     }
 
     fn in_group(&self, group: usize, error: Error) -> Error {

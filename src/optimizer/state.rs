@@ -7,8 +7,9 @@ impl<R: Rule> Optimizer<R> {
     /// The names of all state: those of the first group's rule, then what others have besides.
     ///
     /// What an optimizer knows is this state with the [steps](Self::steps) of all and of each [group](Self::group_steps),
-    /// the groups with their rules, and the [average of the weights](Self::ema) if there is one. Put back into an optimizer
-    /// of the same groups, the next step has the same bits as if there had been no interruption:
+    /// the [groups](Self::groups) with their rules and whether they are frozen, the learning rate, and the [average of the
+    /// weights](Self::ema) if there is one. All of it put into another, the next step has the same bits as if there had been no
+    /// interruption:
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -17,12 +18,19 @@ impl<R: Rule> Optimizer<R> {
     /// let mut params = [1.0, 2.0];
     /// optimizer.step(&mut params, &[0.5, -0.5])?;
     ///
-    /// let mut resumed = Optimizer::new(*optimizer.rule(), 2)?;
+    /// let mut resumed = Optimizer::with_groups(optimizer.groups().cloned(), optimizer.layout())?;
     /// for name in optimizer.state_names() {
     ///     resumed.set_state(name, optimizer.state(name).unwrap_or_default())?;
     /// }
-    /// resumed.set_steps(optimizer.steps());
-    /// resumed.set_group_steps(0, optimizer.group_steps(0).unwrap_or_default())?;
+    /// resumed.set_steps(optimizer.steps()); // which schedules ask for
+    /// for group in 0..optimizer.groups().len() {
+    ///     resumed.set_group_steps(group, optimizer.group_steps(group).unwrap_or_default())?; // which rules count
+    /// }
+    /// resumed.set_lr(optimizer.lr())?;
+    /// resumed.set_ema(optimizer.ema_decay())?;
+    /// if let Some(average) = optimizer.ema() {
+    ///     resumed.restore_ema(average)?;
+    /// }
     ///
     /// let mut others = params;
     /// optimizer.step(&mut params, &[0.25, 0.25])?;
@@ -49,7 +57,8 @@ impl<R: Rule> Optimizer<R> {
     /// [`Error::Stateless`] if one is not zero in a group whose rule does not have the name. Nothing has been written then.
     pub fn set_state(&mut self, name: &str, numbers: &[f32]) -> Result<(), Error> {
         let slot = self.state.iter().position(|slot| slot.name == name);
-        let slot = slot.ok_or_else(|| Error::NoState { name: name.to_owned() })?;
+        let slot = slot
+            .ok_or_else(|| Error::NoState { name: name.to_owned(), known: self.state_names().collect() })?;
         let name = self.state[slot].name;
         self.layout.check_len(name, numbers.len())?;
         for (group, member) in self.members.iter().enumerate().filter(|(_, of)| !of.names.contains(&name)) {
@@ -64,8 +73,8 @@ impl<R: Rule> Optimizer<R> {
         Ok(())
     }
 
-    /// Counts from so many steps on, of which schedules take notice. Rules count the steps of their
-    /// [group](Self::set_group_steps).
+    /// Counts from so many steps on, of which schedules take notice. That is not enough to resume: rules count the steps of
+    /// their [group](Self::set_group_steps).
     pub const fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }

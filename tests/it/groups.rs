@@ -61,7 +61,7 @@ fn errors_of_groups_read_well() {
             Error::OutOfRange { group: 0, start: 0, end: 11, len: 10 },
             "group 0 has parameters 0..11, but there are only 10",
         ),
-        (Error::EmptyGroup { group: 1 }, "group 1 has no parameters"),
+        (Error::EmptyGroup { group: 1 }, "group 1 has no parameters: is there a name that it selects?"),
         (Error::EmptyRange { group: 1, start: 7, end: 5 }, "group 1 has a range without parameters, 7..5"),
         (Error::NoGroup { found: 3, groups: 2 }, "there is no group 3, but 2 in all"),
         (Error::Name { what: "tensors", name: "bias".into() }, "two tensors are named \"bias\""),
@@ -124,7 +124,8 @@ fn a_groups_learning_rate_is_its_rules_times_its_scale() {
     optimizer.step(&mut params, &[1.0; 2]).unwrap();
     assert_eq!(params, [-2.25, -4.5]);
     assert!(optimizer.set_lr(-1.0).is_err());
-    assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [2.0, 8.0]);
+    assert_eq!([0, 1].map(|group| optimizer.group_lr(group)), [Some(2.0), Some(4.0)]);
+    assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [0.25, 1.0], "as given");
 }
 
 /// As PyTorch's schedulers scale the rates that groups were given; also through 0, and where the first is given none.
@@ -412,7 +413,7 @@ fn one_groups_learning_rate_can_be_changed_alone() {
     assert_eq!(params, [-1.0, -2.0]);
     assert!(matches!(optimizer.set_group_lr(1, -1.0), Err(Error::Hyperparameter { name: "lr", .. })));
     assert_eq!(optimizer.set_group_lr(2, 1.0), Err(Error::NoGroup { found: 2, groups: 2 }));
-    assert_eq!(optimizer.groups().map(|group| group.rule.lr).collect::<Vec<_>>(), [1.0, 4.0]);
+    assert_eq!([0, 1].map(|group| optimizer.group_lr(group)), [Some(1.0), Some(2.0)]);
 }
 
 #[test]
@@ -496,7 +497,7 @@ fn learning_rates_are_told_unscaled_and_set_in_frozen_groups() {
     let mut optimizer = Optimizer::with_groups([group], 1).unwrap();
     assert_eq!((optimizer.lr(), optimizer.rule().lr), (1.0, 1.0));
     optimizer.set_lr(3.0).unwrap();
-    assert_eq!((optimizer.lr(), optimizer.rule().lr), (3.0, 3.0));
+    assert_eq!((optimizer.lr(), optimizer.group_lr(0), optimizer.rule().lr), (3.0, Some(1.5), 1.0));
 }
 
 #[test]

@@ -113,7 +113,10 @@ fn errors_name_the_tensor_and_the_group() {
         text(vec![group("weight"), group("bias"), group("bias"), group("gain")]),
         "parameters 6..8 (in \"bias\") are in group 1 and in group 2"
     );
-    assert_eq!(text(vec![group("weight"), group("bias "), group("gain")]), "group 1 has no parameters");
+    assert_eq!(
+        text(vec![group("weight"), group("bias "), group("gain")]),
+        "group 1 has no parameters: is there a name that it selects?"
+    );
     let bad = Group { rule: Sgd { momentum: -1.0, ..descent() }, ..group("bias") };
     assert_eq!(
         text(vec![group("weight"), bad]),

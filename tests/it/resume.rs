@@ -12,6 +12,7 @@ fn resumed(optimizer: &Optimizer<AnyRule>) -> Optimizer<AnyRule> {
         other.set_state(name, optimizer.state(name).unwrap()).unwrap();
     }
     other.set_steps(optimizer.steps());
+    other.set_lr(optimizer.lr()).unwrap();
     for group in 0..optimizer.groups().len() {
         other.set_group_steps(group, optimizer.group_steps(group).unwrap()).unwrap();
     }
@@ -54,6 +55,24 @@ fn every_rule_goes_on_as_if_there_had_been_no_interruption() {
     }
 }
 
+/// Also where it was saved at a learning rate of 0, as at the first step of a warm-up.
+#[test]
+fn proportions_of_learning_rates_go_on() {
+    let sgd = |lr| AnyRule::from(Sgd { lr, ..Sgd::default() });
+    let groups = [Group::new(sgd(0.5), 0..1), Group { lr_scale: 0.5, ..Group::new(sgd(0.125), 1..2) }];
+    let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();
+    for lr in [0.0, 0.3, 2.0] {
+        optimizer.set_lr(lr).unwrap();
+        let mut other = resumed(&optimizer);
+        for lr in [lr, 1.0] {
+            optimizer.set_lr(lr).unwrap();
+            other.set_lr(lr).unwrap();
+            assert_eq!([0, 1].map(|group| other.group_lr(group)), [Some(lr), Some(lr * 0.125)]);
+            assert_eq!([0, 1].map(|group| optimizer.group_lr(group)), [Some(lr), Some(lr * 0.125)]);
+        }
+    }
+}
+
 #[test]
 fn state_that_does_not_fit_is_refused_and_nothing_is_written() {
     let groups = [Group::new(AnyRule::from(Adam::default()), 0..2), Group::new(Sgd::default().into(), 2..4)];
@@ -62,7 +81,10 @@ fn state_that_does_not_fit_is_refused_and_nothing_is_written() {
     let before = optimizer.clone();
     assert_eq!(optimizer.state_names().collect::<Vec<_>>(), ["exp_avg", "exp_avg_sq"]);
     let error = optimizer.set_state("momentum_buffer", &[0.0; 4]).unwrap_err();
-    assert_eq!(error, Error::NoState { name: "momentum_buffer".into() });
+    assert_eq!(
+        error,
+        Error::NoState { name: "momentum_buffer".into(), known: vec!["exp_avg", "exp_avg_sq"] }
+    );
     let error = optimizer.set_state("exp_avg", &[0.0; 3]).unwrap_err();
     assert_eq!(error, Error::Length { what: "exp_avg", expected: 4, found: 3 });
     let error = optimizer.set_state("exp_avg", &[1.0, 2.0, 0.0, 3.0]).unwrap_err();
