@@ -117,7 +117,9 @@ impl Health {
     pub fn check(&self) -> Result<(), Error> {
         range::fraction("decay", self.decay)?;
         range::check("vanishing_below", self.vanishing_below, self.vanishing_below >= 0.0, "at least 0")?;
-        range::check("exploding_above", self.exploding_above, self.exploding_above >= 0.0, "at least 0")
+        range::check("exploding_above", self.exploding_above, self.exploding_above >= 0.0, "at least 0")?;
+        range::unit("vanished", self.vanished)?;
+        range::unit("exploded", self.exploded)
     }
 
     /// Takes in what a step has found.

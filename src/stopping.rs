@@ -49,7 +49,8 @@ impl Stopping {
     /// [`Error::Hyperparameter`] names the first that is not.
     pub fn check(&self) -> Result<(), Error> {
         range::check("tolerance", self.tolerance, self.tolerance >= 0.0, "at least 0")?;
-        range::check("goal", self.goal.unwrap_or(0.0), !self.goal.is_some_and(f64::is_nan), "a number")
+        range::check("goal", self.goal.unwrap_or(0.0), !self.goal.is_some_and(f64::is_nan), "a number")?;
+        range::check("best", self.best.unwrap_or(0.0), !self.best.is_some_and(f64::is_nan), "a number")
     }
 
     /// Takes the next number; says whether to stop. If it was the best so far, [`waited`](Self::waited) is 0 then. NaN is no

@@ -39,7 +39,8 @@ const LARGEST: f64 = f32::MAX as f64;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Pipeline {
     /// What gradients are multiplied by, in `[0, f32::MAX]`: the inverse of a loss scale, of a number of accumulated
-    /// micro-batches, or `scaler.unscale() / batches as f64` for both. Default: `1.0`.
+    /// micro-batches, or `scaler.unscale() / batches as f64` for both. Where it is not 1, a gradient that is subnormal counts as
+    /// zero in the step. Default: `1.0`.
     #[cfg_attr(feature = "serde", serde(with = "crate::number"))]
     pub scale: f64,
     /// The largest norm of all gradients of the call together that stays. Beyond it, all are multiplied by

@@ -13,7 +13,9 @@ impl<R: Rule> Optimizer<R> {
     /// State of the same [`meaning`](Rule::meaning) is carried over as it is; all other state starts from zero. So
     /// averages of gradients and of their squares go on from Adam to AdamW, and the latter from Adam to RMSprop and
     /// back; a `momentum_buffer`, which is a sum, goes on only within SGD or within RMSprop. The learning rate is that of
-    /// the new rule, times the group's [`lr_scale`](Group::lr_scale), until the next `set_lr`.
+    /// the new rule, times the group's [`lr_scale`](Group::lr_scale), until the next [`set_lr`](Self::set_lr), which takes it
+    /// for the one that the group was given. To change options alone, begin from [`rule`](Self::rule) or [`groups`](Self::groups),
+    /// which have what was given.
     ///
     /// The group's step count goes on if any state was carried over or neither rule has any; else it starts from 0.
     /// It corrects averages for having started from zero, with the new rule's betas: early in a run this is right only

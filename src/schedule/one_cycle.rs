@@ -94,7 +94,7 @@ impl OneCycle {
         range::non_negative("div_factor", self.div_factor)?;
         range::check("div_factor", self.div_factor, self.div_factor >= 1.0, "in [1, f32::MAX]")?;
         range::non_negative("final_div_factor", self.final_div_factor)?;
-        let falls = self.last() <= self.max_lr; // NaN or infinite if divided by 0
+        let falls = (0.0..=self.max_lr).contains(&self.last()); // NaN or infinite if divided by a zero
         range::check("final_div_factor", self.final_div_factor, falls, "in [1/div_factor, f32::MAX]")
     }
 }

@@ -527,6 +527,9 @@ fn every_number_is_checked_and_named() {
         ("final_div_factor", [0.039_999, 0.04, LARGEST, LARGEST * 1.000_001], |x| {
             OneCycle { final_div_factor: x, ..OneCycle::new(0.1, 9) }.into()
         }),
+        ("final_div_factor", [-0.0, 0.04, LARGEST, LARGEST * 1.000_001], |x| {
+            OneCycle { final_div_factor: x, ..OneCycle::new(0.1, 9) }.into()
+        }),
         ("final_div_factor", [0.0, 1e-300, LARGEST, LARGEST * 1.000_001], |x| {
             OneCycle { final_div_factor: x, ..OneCycle::new(0.0, 9) }.into()
         }),

@@ -81,6 +81,7 @@ fn stopping_waits_for_progress_of_more_than_the_tolerance() {
         ("tolerance", Stopping { tolerance: -1.0, ..stopping }),
         ("tolerance", Stopping { tolerance: f64::NAN, ..stopping }),
         ("goal", Stopping { goal: Some(f64::NAN), ..stopping }),
+        ("best", Stopping { best: Some(f64::NAN), ..stopping }),
     ] {
         assert!(
             matches!(bad.check(), Err(Error::Hyperparameter { name, .. }) if name == expected),
@@ -125,6 +126,8 @@ fn health_is_gathered_from_reports_alone() {
         ("decay", Health { decay: 1.0, ..health }),
         ("vanishing_below", Health { vanishing_below: f64::NAN, ..health }),
         ("exploding_above", Health { exploding_above: -1.0, ..health }),
+        ("vanished", Health { vanished: f64::NAN, ..health }),
+        ("exploded", Health { exploded: -1.0, ..health }),
     ] {
         assert!(
             matches!(bad.check(), Err(Error::Hyperparameter { name, .. }) if name == expected),
