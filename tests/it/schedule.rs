@@ -488,7 +488,7 @@ const TO_A_TENTH: Range = [-1e-300, 0.0, 0.1, 0.100_001];
 #[test]
 fn every_number_is_checked_and_named() {
     type Make = fn(f64) -> Schedule;
-    let numbers: [(&str, Range, Make); 36] = [
+    let numbers: [(&str, Range, Make); 37] = [
         ("lr", NON_NEGATIVE, Schedule::constant),
         ("factor", UNIT, |x| Schedule::Constant { lr: 1.0, factor: x, total_iters: 1 }),
         ("lr", NON_NEGATIVE, |x| Schedule::linear(x, 1)),
