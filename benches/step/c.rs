@@ -39,7 +39,7 @@ pub(crate) fn adamw() -> Option<Step> {
 }
 
 fn step(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-    let Coefficients { keep, rest1, beta2, rest2, lr, eps } = coefficients(t);
+    let Coefficients { decay, rest1, beta2, rest2, lr, eps } = coefficients(t);
     let n = p.len();
     assert_eq!([g.len(), m.len(), v.len()], [n; 3]);
     let adamw = ADAMW.expect("asked for before");
@@ -51,7 +51,7 @@ fn step(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
             g.as_ptr(),
             m.as_mut_ptr(),
             v.as_mut_ptr(),
-            keep,
+            decay,
             rest1,
             beta2,
             rest2,

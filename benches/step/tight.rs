@@ -30,7 +30,7 @@ pub(crate) fn loops() -> Vec<(&'static str, Step)> {
 }
 
 pub(crate) struct Coefficients {
-    pub(crate) keep: f32,
+    pub(crate) decay: f32,
     pub(crate) rest1: f32,
     pub(crate) beta2: f32,
     pub(crate) rest2: f32,
@@ -42,7 +42,7 @@ pub(crate) fn coefficients(t: u64) -> Coefficients {
     let (lr, beta1, beta2) = (1e-3, 0.9, 0.999);
     let root = bias_correction(beta2, t).sqrt();
     Coefficients {
-        keep: (1.0 - lr * 1e-2) as f32,
+        decay: (lr * 1e-2) as f32,
         rest1: (1.0 - beta1) as f32,
         beta2: beta2 as f32,
         rest2: (1.0 - beta2) as f32,
@@ -57,7 +57,7 @@ pub(crate) fn plain(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
     for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
         *m += (g - *m) * c.rest1;
         *v = *v * c.beta2 + g * c.rest2 * g;
-        *p = *p * c.keep - c.lr * *m / (v.sqrt() + c.eps);
+        *p = *p - c.decay * *p - c.lr * *m / (v.sqrt() + c.eps);
     }
 }
 
@@ -67,10 +67,10 @@ pub(crate) fn plain(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f3
 fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     use std::arch::x86_64::*;
     let c = coefficients(t);
-    let [keep, rest1, beta2, rest2, lr, eps] =
-        [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.eps].map(|x| _mm512_set1_ps(x));
+    let [decay, rest1, beta2, rest2, lr, eps] =
+        [c.decay, c.rest1, c.beta2, c.rest2, c.lr, c.eps].map(|x| _mm512_set1_ps(x));
     let floor = |by: f32| _mm512_castps_si512(_mm512_set1_ps(f32::MIN_POSITIVE / by));
-    let [rest1_floor, lr_floor] = [c.rest1, c.lr].map(floor);
+    let [decay_floor, rest1_floor, lr_floor] = [c.decay, c.rest1, c.lr].map(floor);
     let least = (f32::MIN_POSITIVE / c.beta2 / c.rest2).sqrt().next_up().next_up();
     let least = _mm512_set1_ps(least);
     let magnitude = _mm512_set1_epi32(i32::MAX);
@@ -104,13 +104,14 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
         };
         let m = _mm512_add_ps(from, step);
         let v = _mm512_add_ps(_mm512_mul_ps(v, beta2), _mm512_mul_ps(_mm512_mul_ps(squared, rest2), squared));
-        let (kept, along) = if GUARDED {
-            (_mm512_mul_ps(flush(p), keep), _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr))
+        let (decayed, along) = if GUARDED {
+            let decayed = _mm512_maskz_mul_ps(at_least(p, decay_floor), p, decay);
+            (decayed, _mm512_maskz_mul_ps(at_least(m, lr_floor), m, lr))
         } else {
-            (_mm512_mul_ps(p, keep), _mm512_mul_ps(m, lr))
+            (_mm512_mul_ps(p, decay), _mm512_mul_ps(m, lr))
         };
         let root = _mm512_add_ps(_mm512_sqrt_ps(v), eps);
-        let p = _mm512_sub_ps(kept, _mm512_div_ps(along, root));
+        let p = _mm512_sub_ps(_mm512_sub_ps(p, decayed), _mm512_div_ps(along, root));
         let m = if GUARDED { flush(m) } else { m };
         // SAFETY: as above.
         unsafe {
@@ -127,8 +128,8 @@ fn avx512<const GUARDED: bool>(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], 
 fn avx2(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     use std::arch::x86_64::*;
     let c = coefficients(t);
-    let [keep, rest1, beta2, rest2, lr, eps] =
-        [c.keep, c.rest1, c.beta2, c.rest2, c.lr, c.eps].map(|x| _mm256_set1_ps(x));
+    let [decay, rest1, beta2, rest2, lr, eps] =
+        [c.decay, c.rest1, c.beta2, c.rest2, c.lr, c.eps].map(|x| _mm256_set1_ps(x));
     let n = p.len();
     assert!(n.is_multiple_of(8) && [g.len(), m.len(), v.len()] == [n; 3]);
     for i in (0..n).step_by(8) {
@@ -140,7 +141,8 @@ fn avx2(t: u64, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
             let m = _mm256_add_ps(m, _mm256_mul_ps(_mm256_sub_ps(g, m), rest1));
             let v = _mm256_add_ps(_mm256_mul_ps(v, beta2), _mm256_mul_ps(_mm256_mul_ps(g, rest2), g));
             let root = _mm256_add_ps(_mm256_sqrt_ps(v), eps);
-            let p = _mm256_sub_ps(_mm256_mul_ps(p, keep), _mm256_div_ps(_mm256_mul_ps(m, lr), root));
+            let p = _mm256_sub_ps(p, _mm256_mul_ps(p, decay));
+            let p = _mm256_sub_ps(p, _mm256_div_ps(_mm256_mul_ps(m, lr), root));
             _mm256_storeu_ps(p_at, p);
             _mm256_storeu_ps(m_at, m);
             _mm256_storeu_ps(v_at, v);
