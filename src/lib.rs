@@ -29,6 +29,8 @@ pub use error::Error;
 pub use formula::{Formula, WithFormula};
 pub use health::Health;
 pub use lane::Lane;
+#[cfg(feature = "checkpoint")]
+pub use optimizer::checkpoint;
 pub use optimizer::{Gradients, Group, Layout, NonFinite, Optimizer, Pipeline, Report, Update};
 #[doc(inline)]
 pub use rule::{AnyRule, Rule, all::*};

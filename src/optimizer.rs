@@ -1,5 +1,7 @@
 //! A rule with its state.
 
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
 mod ema;
 mod group;
 mod layout;

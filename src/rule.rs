@@ -11,6 +11,9 @@ mod options;
 pub mod range;
 mod schedule_free;
 
+#[cfg(feature = "checkpoint")]
+pub(crate) use options::SWITCHES;
+
 pub use cautious::Cautious;
 pub use correction::bias_correction;
 pub use shared::Shared;

@@ -55,6 +55,16 @@ impl<'a> Tensor<'a> {
         (self.params.len(), self.grads().len())
     }
 
+    #[cfg(feature = "checkpoint")]
+    pub(crate) const fn params(&self) -> &[f32] {
+        self.params
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) const fn params_mut(&mut self) -> &mut [f32] {
+        self.params
+    }
+
     /// Parameters and as many others change places.
     pub(crate) fn swap_params(&mut self, others: &mut [f32]) {
         self.params.swap_with_slice(others);

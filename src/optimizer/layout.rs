@@ -29,8 +29,15 @@ use core::ops::Range;
 /// It has no `serde`, as it is the model's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    tensors: Vec<(String, Range<usize>)>,
+    tensors: Vec<Named>,
     len: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    name: String,
+    range: Range<usize>,
+    shape: Vec<usize>,
 }
 
 impl Layout {
@@ -39,15 +46,34 @@ impl Layout {
     /// # Errors
     /// [`Error::Name`] if two have one name, [`Error::TooManyElements`] if there are more than addresses.
     pub fn new<N: Into<String>>(tensors: impl IntoIterator<Item = (N, usize)>) -> Result<Self, Error> {
+        Self::with_shapes(tensors.into_iter().map(|(name, len)| (name, [len])))
+    }
+
+    /// From names and shapes, in order. A step does not ask for shapes; files tell them to who reads tensors.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// let layout = lanestep::Layout::with_shapes([("weight", vec![10, 64]), ("bias", vec![10])])?;
+    /// assert_eq!((layout.range("bias"), layout.shape("weight")), (Some(640..650), Some(&[10, 64][..])));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_shapes<N: Into<String>, S: Into<Vec<usize>>>(
+        tensors: impl IntoIterator<Item = (N, S)>,
+    ) -> Result<Self, Error> {
         let (mut layout, mut names) = (Self::default(), std::collections::HashSet::new());
-        for (name, len) in tensors {
-            let name = name.into();
+        let too_many = Error::TooManyElements { allowed: usize::MAX };
+        for (name, shape) in tensors {
+            let (name, shape) = (name.into(), shape.into());
             if !names.insert(name.clone()) {
                 return Err(Error::Name { what: "tensors", name });
             }
             let start = layout.len;
-            layout.len = start.checked_add(len).ok_or(Error::TooManyElements { allowed: usize::MAX })?;
-            layout.tensors.push((name, start..layout.len));
+            let len = shape.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
+            layout.len = len.and_then(|len| start.checked_add(len)).ok_or_else(|| too_many.clone())?;
+            layout.tensors.push(Named { name, range: start..layout.len, shape });
         }
         Ok(layout)
     }
@@ -56,6 +82,12 @@ impl Layout {
     #[must_use]
     pub fn range(&self, name: &str) -> Option<Range<usize>> {
         self.iter().find(|(of, _)| *of == name).map(|(_, range)| range)
+    }
+
+    /// What the sizes of a tensor are; of one that was given with its number of elements, that alone.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.iter().find(|tensor| tensor.name == name).map(|tensor| &*tensor.shape)
     }
 
     /// Where the tensors are whose name is wanted, without those that have no elements.
@@ -75,13 +107,13 @@ impl Layout {
     /// ```
     #[must_use]
     pub fn at(&self, place: usize) -> Option<(&str, usize)> {
-        let tensor = self.tensors.partition_point(|(_, range)| range.end <= place);
-        self.tensors.get(tensor).map(|(name, range)| (&**name, place - range.start))
+        let tensor = self.tensors.partition_point(|tensor| tensor.range.end <= place);
+        self.tensors.get(tensor).map(|Named { name, range, .. }| (&**name, place - range.start))
     }
 
     /// All names and ranges, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        self.tensors.iter().map(|(name, range)| (&**name, range.clone()))
+        self.tensors.iter().map(|Named { name, range, .. }| (&**name, range.clone()))
     }
 
     /// How many elements there are in all.
@@ -94,6 +126,48 @@ impl Layout {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// What [`with_shapes`](Self::with_shapes) was given, with ranges.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn tensors(&self) -> impl Iterator<Item = (&str, Range<usize>, &[usize])> {
+        self.tensors.iter().map(|Named { name, range, shape }| (&**name, range.clone(), &**shape))
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(super) const fn is_named(&self) -> bool {
+        !self.tensors.is_empty()
+    }
+
+    /// This layout, if it may stand where another is expected; names and shapes are of the one that has them.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn in_place_of(&self, expected: Self) -> Result<Self, Error> {
+        if !self.is_named() || !expected.is_named() {
+            expected.check_len("the checkpoint", self.len)?;
+            return Ok(if self.is_named() { self.clone() } else { expected });
+        }
+        let mut layout = expected.clone();
+        for (index, (found, of)) in self.tensors.iter().zip(&mut layout.tensors).enumerate() {
+            if found.name != of.name {
+                return Err(Error::TensorName {
+                    index,
+                    expected: of.name.clone(),
+                    found: found.name.clone(),
+                });
+            }
+            let (name, len) = (of.name.clone(), of.range.len());
+            if found.range.len() != len {
+                return Err(Error::TensorLength { index, name, expected: len, found: found.range.len() });
+            }
+            if of.shape == [len] {
+                of.shape.clone_from(&found.shape);
+            } else if found.shape != [len] && found.shape != of.shape {
+                let (expected, found) = (of.shape.clone(), found.shape.clone());
+                return Err(Error::TensorShape { index, name, expected, found });
+            }
+        }
+        let (expected, found) = (expected.tensors.len(), self.tensors.len());
+        if found == expected { Ok(layout) } else { Err(Error::TensorCount { expected, found }) }
     }
 
     /// The name of the tensor that holds an element.
@@ -112,7 +186,7 @@ impl Layout {
         for (index, tensor) in tensors.iter().enumerate() {
             let (params, grads) = tensor.lens();
             if params != grads {
-                let name = self.tensors.get(index).map(|(name, _)| name.clone());
+                let name = self.tensors.get(index).map(|of| of.name.clone());
                 return Err(Error::Tensor { index, name, params, grads });
             }
         }
@@ -126,7 +200,7 @@ impl Layout {
         if self.tensors.is_empty() || flat {
             return self.check_len("params", all);
         }
-        for (index, (tensor, (name, range))) in tensors.iter().zip(&self.tensors).enumerate() {
+        for (index, (tensor, Named { name, range, .. })) in tensors.iter().zip(&self.tensors).enumerate() {
             let (expected, (found, _)) = (range.len(), tensor.lens());
             if let Some(of) = tensor.name.filter(|of| of != name) {
                 return Err(Error::TensorName { index, expected: name.clone(), found: of.to_owned() });

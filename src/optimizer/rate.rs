@@ -69,7 +69,7 @@ impl<R: Rule> Optimizer<R> {
         self.members.iter().position(|member| member.given_lr() > 0.0).unwrap_or(0)
     }
 
-    fn in_group(&self, group: usize, error: Error) -> Error {
+    pub(super) fn in_group(&self, group: usize, error: Error) -> Error {
         self.layout.in_group(group, self.members[group].group.ranges.first(), error)
     }
 }

@@ -84,6 +84,11 @@ macro_rules! rules {
         }
 
         $(
+            #[cfg(feature = "checkpoint")]
+            impl crate::checkpoint::Recorded for $Rule {
+                const NAME: Option<&'static str> = Some($name);
+            }
+
             impl From<$Rule> for AnyRule {
                 fn from(rule: $Rule) -> Self {
                     Self::$Rule(rule)

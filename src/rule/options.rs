@@ -4,7 +4,7 @@ use serde::de::value::StringDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess};
 
 /// Options that choose how PyTorch runs a step, not what it computes. They are accepted and ignored.
-const SWITCHES: [&str; 4] = ["foreach", "fused", "capturable", "differentiable"];
+pub(crate) const SWITCHES: [&str; 4] = ["foreach", "fused", "capturable", "differentiable"];
 
 /// Writes an [`AnyRule`](super::AnyRule) as the options of its rule with the name under `rule`, and reads it back.
 macro_rules! tagged {

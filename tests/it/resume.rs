@@ -23,8 +23,21 @@ fn resumed(optimizer: &Optimizer<AnyRule>) -> Optimizer<AnyRule> {
     other
 }
 
+/// Every way to another that goes on where this one is.
+fn ways() -> Vec<fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>> {
+    vec![
+        resumed,
+        #[cfg(feature = "checkpoint")]
+        crate::checkpoint::loaded,
+    ]
+}
+
 #[test]
 fn every_rule_goes_on_as_if_there_had_been_no_interruption() {
+    ways().into_iter().for_each(goes_on);
+}
+
+fn goes_on(resumed: fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>) {
     for (seed, rules) in (0..).zip(each_option().chunks(FEW)) {
         let rng = &mut fastrand::Rng::with_seed(seed);
         let len = 37 * rules.len();
@@ -58,6 +71,10 @@ fn every_rule_goes_on_as_if_there_had_been_no_interruption() {
 /// Also where it was saved at a learning rate of 0, as at the first step of a warm-up.
 #[test]
 fn proportions_of_learning_rates_go_on() {
+    ways().into_iter().for_each(proportions_go_on);
+}
+
+fn proportions_go_on(resumed: fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>) {
     let sgd = |lr| AnyRule::from(Sgd { lr, ..Sgd::default() });
     let groups = [Group::new(sgd(0.5), 0..1), Group { lr_scale: 0.5, ..Group::new(sgd(0.125), 1..2) }];
     let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();

@@ -1,0 +1,237 @@
+//! Optimizers in files: a run is saved, and resumed as if it had never been interrupted.
+
+mod error;
+mod file;
+mod record;
+mod recorded;
+mod snapshot;
+mod tensors;
+
+pub use error::Error;
+pub use recorded::Recorded;
+pub use snapshot::Snapshot;
+
+use crate::{Group, Lane, Layout, Optimizer, Tensor};
+use file::Tensors;
+use record::Record;
+use safetensors::Dtype;
+use serde::de::DeserializeOwned;
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use tensors::{EXTRA, cut};
+
+#[cfg(target_endian = "big")]
+compile_error!("feature `checkpoint` writes memory as it is, which must be little-endian");
+
+impl<R: Recorded> Optimizer<R> {
+    /// Writes all of the optimizer to a file. What else can go into it is said at [`Snapshot`], and what is in it at
+    /// [`checkpoint`](crate::checkpoint).
+    ///
+    /// # Errors
+    /// As [`Snapshot::save`].
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        Snapshot::of(self).save(path)
+    }
+
+    /// The optimizer that was [saved](Self::save), for parameters that are so many, or laid out so: the next step has the
+    /// same bits as if there had been no interruption. At the best level of this CPU, in parallel if feature `rayon` is on.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`] and [`Checkpoint::optimizer`].
+    pub fn load(path: impl AsRef<Path>, layout: impl Into<Layout>) -> Result<Self, Error> {
+        Checkpoint::open(path)?.optimizer(layout)
+    }
+}
+
+/// A file to resume from.
+pub struct Checkpoint<F = File> {
+    record: Record,
+    layout: Layout,
+    tensors: Tensors<F>,
+}
+
+impl Checkpoint {
+    /// Opens a file, and reads what it says of itself.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be opened, or as [`read`](Self::read).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        Self::read(file)
+    }
+}
+
+impl<F: Read + Seek> Checkpoint<F> {
+    /// Reads from what is open, or in memory, from its beginning to its end.
+    ///
+    /// # Errors
+    /// What is wrong with the header and the metadata; tensors have not been read then.
+    pub fn read(source: F) -> Result<Self, Error> {
+        let (record, tensors) = file::read(source)?;
+        let layout = record.layout()?;
+        if tensors.names().any(|name| name.starts_with("model.")) {
+            for parameter in layout.parameters() {
+                tensors.expect(&parameter.model(), Dtype::F32, &parameter.shape)?;
+            }
+        }
+        if tensors.has(EXTRA) {
+            tensors.expect(EXTRA, Dtype::U8, &[tensors.len(EXTRA)?])?;
+        }
+        Ok(Self { record, layout, tensors })
+    }
+
+    /// Calls `progress` with the bytes that have been read, and those of all tensors together, from now on.
+    #[must_use]
+    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'static) -> Self {
+        self.tensors.progress = Box::new(progress);
+        self
+    }
+
+    /// What the parameters are.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How many steps had been taken.
+    pub const fn steps(&self) -> u64 {
+        self.record.steps
+    }
+
+    /// Reads every tensor, and compares it with its checksum: whether all that was saved is still there.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`], [`Error::Io`].
+    pub fn verify(&mut self) -> Result<(), Error> {
+        let names: Vec<_> = self.tensors.names().map(str::to_owned).collect();
+        names.iter().try_for_each(|name| self.tensors.verify(name))
+    }
+
+    /// The optimizer that was saved, for parameters that are so many, or laid out so. Where a layout tells shapes and the
+    /// file does too, they must be the same; what has no names may stand for what has.
+    ///
+    /// Its state is read to where it stays. State that is subnormal, as no step leaves it, becomes zero.
+    ///
+    /// # Errors
+    /// [`Error::Optimizer`] if the parameters of the file are others, or no optimizer can be made of what it says, as it is too
+    /// large; [`Error::Rule`] and [`Error::Options`] if a rule is not of the type `R`; what is wrong with tensors.
+    pub fn optimizer<R: Recorded>(&mut self, layout: impl Into<Layout>) -> Result<Optimizer<R>, Error> {
+        let layout = self.layout.in_place_of(layout.into())?;
+        let mut optimizer = self.without_state(layout)?;
+        self.check(&optimizer)?;
+        optimizer.settled();
+        for parameter in self.layout.parameters() {
+            let parts = optimizer.parts(&parameter.range);
+            for slot in optimizer.slots_of(&parts) {
+                let state = &mut optimizer.state[slot];
+                let here = &mut state.numbers[parameter.range.clone()];
+                self.tensors.get(&parameter.state(state.name), &mut [here], flush)?;
+                optimizer.check_stateless(slot, &parts)?;
+            }
+            let (mut steps, expected) = ([0.0_f32], optimizer.members[parts[0].1].steps as f32);
+            self.tensors.get(&parameter.step(), &mut [&mut steps], |_| ())?;
+            let [found] = steps;
+            if found.to_bits() != expected.to_bits() {
+                return Err(Error::Steps { name: parameter.step(), expected, found });
+            }
+            if let Some(ema) = optimizer.ema.as_mut().filter(|ema| ema.begun) {
+                let here = &mut ema.average.numbers[parameter.range.clone()];
+                self.tensors.get(&parameter.ema(), &mut [here], |_| ())?;
+            }
+        }
+        Ok(optimizer)
+    }
+
+    /// Reads the parameters. The tensors are those of a [step](Optimizer::step_with); their gradients are not looked at, and may
+    /// be left out.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the file has none, [`Error::Optimizer`] if the tensors are others, [`Error::Checksum`],
+    /// [`Error::Io`]. Nothing has been written then, unless the file itself changes meanwhile.
+    pub fn params(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
+        self.layout.check(tensors)?;
+        let parameters = self.layout.parameters();
+        for parameter in &parameters {
+            self.tensors.verify(&parameter.model())?;
+        }
+        let slices = tensors.iter_mut().map(Tensor::params_mut);
+        for (parameter, mut pieces) in parameters.iter().zip(cut(slices, &parameters, <[f32]>::split_at_mut))
+        {
+            self.tensors.get(&parameter.model(), &mut pieces, |_| ())?;
+        }
+        Ok(())
+    }
+
+    /// What the trainer has added.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if it has not, [`Error::Extra`] if it is of another type, [`Error::Checksum`], [`Error::Io`].
+    pub fn extra<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        let mut bytes = vec![0_u8; self.tensors.len(EXTRA)?];
+        self.tensors.get(EXTRA, &mut [&mut bytes], |_| ())?;
+        ciborium::from_reader(&*bytes).map_err(|error| Error::Extra { reason: error.to_string() })
+    }
+
+    /// What the metadata says.
+    fn without_state<R: Recorded>(&self, layout: Layout) -> Result<Optimizer<R>, Error> {
+        let group = |(index, group): (usize, &record::Group)| {
+            let rule = recorded::from_options(index, &group.options)?;
+            let ranges = group.ranges.iter().map(|&(start, end)| start..end).collect();
+            Ok(Group { rule, ranges, lr_scale: group.lr_scale, frozen: group.frozen })
+        };
+        let records = &self.record.param_groups;
+        let mut groups = records.iter().enumerate().map(group).collect::<Result<Vec<_>, Error>>()?;
+        let mut optimizer = if layout.is_empty() && groups.len() == 1 {
+            Optimizer::new(groups.remove(0).rule, layout)?
+        } else {
+            Optimizer::with_groups(groups, layout)?
+        };
+        optimizer.set_steps(self.record.steps);
+        for (group, record) in records.iter().enumerate() {
+            optimizer.set_frozen(group, record.frozen)?;
+            optimizer.set_group_steps(group, record.steps)?;
+            optimizer.set_group_lr(group, record.lr).map_err(|error| optimizer.in_group(group, error))?;
+        }
+        if let Some(record) = &self.record.ema {
+            optimizer.set_ema(record.decay)?;
+            optimizer.ema.iter_mut().for_each(|ema| ema.begun = record.begun);
+        }
+        Ok(optimizer)
+    }
+
+    /// Whether the file has the tensors of an optimizer, and no others.
+    fn check<R: Recorded>(&self, optimizer: &Optimizer<R>) -> Result<(), Error> {
+        let mut known: HashSet<_> = [EXTRA, file::CHECKSUM].map(str::to_owned).into();
+        for parameter in self.layout.parameters() {
+            let slots = optimizer.slots_of(&optimizer.parts(&parameter.range)).into_iter();
+            let state = slots.map(|slot| parameter.state(optimizer.state[slot].name));
+            let ema = optimizer.ema.as_ref().filter(|ema| ema.begun).map(|_| parameter.ema());
+            for name in state.chain(ema) {
+                self.tensors.expect(&name, Dtype::F32, &parameter.shape)?;
+                known.insert(name);
+            }
+            self.tensors.expect(&parameter.step(), Dtype::F32, &[])?;
+            known.extend([parameter.step(), parameter.model()]);
+        }
+        match self.tensors.names().find(|name| !known.contains(*name)) {
+            Some(name) => Err(Error::Unknown { name: name.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn flush(numbers: &mut [f32]) {
+    numbers.iter_mut().for_each(|x| *x = x.flush());
+}
+
+impl<F> fmt::Debug for Checkpoint<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("steps", &self.record.steps)
+            .field("layout", &self.layout)
+            .finish_non_exhaustive()
+    }
+}

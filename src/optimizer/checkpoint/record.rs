@@ -1,0 +1,125 @@
+//! What the metadata of a checkpoint says, in JSON.
+
+use super::Error;
+use crate::Layout;
+use serde::de::{MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::marker::PhantomData;
+
+pub(super) const VERSION: u64 = 1;
+
+#[derive(serde::Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    version: u64,
+    pub(super) steps: u64,
+    pub(super) parameters: Parameters,
+    pub(super) param_groups: Vec<Group>,
+    pub(super) ema: Option<Ema>,
+    /// Of each tensor but `checksum`, which is the header's.
+    pub(super) checksums: Option<Pairs<String>>,
+}
+
+/// The names and shapes of the tensors, or how many parameters there are.
+#[derive(serde::Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Parameters {
+    Unnamed(usize),
+    Named(Vec<(String, Vec<usize>)>),
+}
+
+#[derive(serde::Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Group {
+    /// The rule as it was given.
+    pub(super) options: Map<String, Value>,
+    /// What the learning rate is now.
+    #[serde(with = "crate::number")]
+    pub(super) lr: f64,
+    #[serde(with = "crate::number")]
+    pub(super) lr_scale: f64,
+    pub(super) frozen: bool,
+    pub(super) steps: u64,
+    pub(super) ranges: Vec<(usize, usize)>,
+}
+
+#[derive(serde::Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ema {
+    #[serde(with = "crate::number")]
+    pub(super) decay: f64,
+    pub(super) begun: bool,
+}
+
+impl Record {
+    pub(super) fn new(steps: u64, layout: &Layout, param_groups: Vec<Group>, ema: Option<Ema>) -> Self {
+        let named = layout.tensors().map(|(name, _, shape)| (name.to_owned(), shape.to_owned()));
+        let parameters = if layout.is_named() {
+            Parameters::Named(named.collect())
+        } else {
+            Parameters::Unnamed(layout.len())
+        };
+        Self { version: VERSION, steps, parameters, param_groups, ema, checksums: None }
+    }
+
+    /// # Errors
+    /// [`Error::Version`] or [`Error::Record`].
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Any {
+            version: u64,
+        }
+        let failed = |error: serde_json::Error| Error::Record { reason: error.to_string() };
+        let Any { version: found } = serde_json::from_str(text).map_err(failed)?;
+        if found != VERSION {
+            return Err(Error::Version { known: VERSION, found });
+        }
+        serde_json::from_str(text).map_err(failed)
+    }
+
+    pub(super) fn layout(&self) -> Result<Layout, crate::Error> {
+        match &self.parameters {
+            Parameters::Unnamed(len) => Ok(Layout::from(*len)),
+            Parameters::Named(tensors) => Layout::with_shapes(tensors.iter().cloned()),
+        }
+    }
+}
+
+/// A map as it stands in the file: in its order, and with what is there twice.
+#[derive(Default)]
+pub(super) struct Pairs<V>(pub(super) Vec<(String, V)>);
+
+impl<V: Serialize> Serialize for Pairs<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+        map.end()
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = Pairs<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a dictionary")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<V>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Pairs(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}

@@ -1,0 +1,157 @@
+//! What is to be saved.
+
+use super::file::{self, Entry, Progress};
+use super::record::{self, Record};
+use super::tensors::{EXTRA, cut};
+use super::{Error, Recorded, recorded};
+use crate::{Optimizer, Tensor};
+use atomic_write_file::AtomicWriteFile;
+use safetensors::Dtype;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+
+/// An optimizer to be saved, with what else belongs to a run: its parameters, and whatever a trainer keeps.
+pub struct Snapshot<'a, R> {
+    optimizer: &'a Optimizer<R>,
+    params: Option<Result<Vec<&'a [f32]>, crate::Error>>,
+    extra: Option<Result<Vec<u8>, Error>>,
+    progress: Progress<'a>,
+}
+
+impl<'a, R: Recorded> Snapshot<'a, R> {
+    /// All of an optimizer.
+    #[must_use]
+    pub fn of(optimizer: &'a Optimizer<R>) -> Self {
+        Self { optimizer, params: None, extra: None, progress: Box::new(|_, _| ()) }
+    }
+
+    /// And the parameters. The tensors are those of a [step](Optimizer::step_with); their gradients are not looked at, and may
+    /// be left out.
+    #[must_use]
+    pub fn params(self, tensors: &'a [Tensor<'_>]) -> Self {
+        let checked = self.optimizer.layout.check(tensors);
+        Self { params: Some(checked.map(|()| tensors.iter().map(Tensor::params).collect())), ..self }
+    }
+
+    /// And a value of the trainer's: a [`Schedule`](crate::Schedule), a [`Health`](crate::Health), counters, seeds, or a
+    /// structure of all these. Every number in it comes back with its bits.
+    #[must_use]
+    pub fn extra(self, value: &impl Serialize) -> Self {
+        let mut bytes = Vec::new();
+        let written = ciborium::into_writer(value, &mut bytes);
+        let failed = |error: ciborium::ser::Error<_>| Error::Extra { reason: error.to_string() };
+        Self { extra: Some(written.map_err(failed).map(|()| bytes)), ..self }
+    }
+
+    /// Calls `progress` with the bytes that have been written, and those of all tensors together.
+    #[must_use]
+    pub fn on_progress(self, progress: impl FnMut(u64, u64) + 'a) -> Self {
+        Self { progress: Box::new(progress), ..self }
+    }
+
+    /// Writes the file, or replaces it: at any moment, also if the process is killed or the power fails, there is either the old
+    /// one or the new one, whole. When this returns, the new one is on the disk.
+    ///
+    /// It is written beside its place, so there must be room for both. A link is followed.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is no room, no permission or no such folder, or as [`write`](Self::write). The old file is as it
+    /// was.
+    pub fn save(self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let failed = |error| match error {
+            Error::Io(source) => Error::File { path: path.clone(), source },
+            other => other,
+        };
+        let mut file = AtomicWriteFile::open(&path).map_err(Error::Io).map_err(failed)?;
+        self.write(&mut file).map_err(failed)?;
+        file.commit().map_err(Error::Io).map_err(failed)
+    }
+
+    /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if they cannot be written; [`Error::Optimizer`] if the parameters are in the place of their
+    /// [average](Optimizer::swap_ema), or are not the optimizer's; [`Error::Options`], [`Error::Extra`] if a rule or the value
+    /// has no form in files; [`Error::Doubled`] if names of parameters and state run together, [`Error::HeaderLength`] if there
+    /// are too many.
+    pub fn write(mut self, mut out: impl Write) -> Result<(), Error> {
+        let optimizer = self.optimizer;
+        optimizer.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
+        let (params, extra) = (self.params.transpose()?, self.extra.transpose()?);
+        let mut entries = entries(optimizer);
+        if let Some(params) = params {
+            let parameters = optimizer.layout.parameters();
+            for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters, <[f32]>::split_at)) {
+                entries.push(numbers(parameter.model(), &parameter.shape, pieces));
+            }
+        }
+        if let Some(bytes) = extra {
+            let (name, dtype, shape) = (EXTRA.to_owned(), Dtype::U8, vec![bytes.len()]);
+            entries.push(Entry { name, dtype, shape, pieces: vec![Cow::Owned(bytes)] });
+        }
+        file::write(&mut out, record(optimizer)?, entries, &mut self.progress)
+    }
+}
+
+fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
+    let group = |(index, member): (usize, &crate::optimizer::group::Member<R>)| {
+        let group = &member.group;
+        Ok(record::Group {
+            options: recorded::to_options(index, &group.rule)?,
+            lr: member.lr,
+            lr_scale: group.lr_scale,
+            frozen: group.frozen,
+            steps: member.steps,
+            ranges: group.ranges.iter().map(|range| (range.start, range.end)).collect(),
+        })
+    };
+    let groups = optimizer.members.iter().enumerate().map(group).collect::<Result<_, Error>>()?;
+    let ema = optimizer.ema_decay().map(|decay| record::Ema { decay, begun: optimizer.ema().is_some() });
+    Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema))
+}
+
+/// The tensors of state.
+fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
+    let mut entries = Vec::new();
+    for parameter in optimizer.layout.parameters() {
+        let parts = optimizer.parts(&parameter.range);
+        for slot in optimizer.slots_of(&parts) {
+            let slot = &optimizer.state[slot];
+            let here = &slot.numbers[parameter.range.clone()];
+            entries.push(numbers(parameter.state(slot.name), &parameter.shape, vec![here]));
+        }
+        if let Some(average) = optimizer.ema() {
+            let here = &average[parameter.range.clone()];
+            entries.push(numbers(parameter.ema(), &parameter.shape, vec![here]));
+        }
+        let steps = optimizer.members[parts[0].1].steps as f32;
+        let steps = Cow::Owned(steps.to_le_bytes().to_vec());
+        entries.push(Entry { name: parameter.step(), dtype: Dtype::F32, shape: vec![], pieces: vec![steps] });
+    }
+    entries
+}
+
+fn numbers<'a>(name: String, shape: &[usize], pieces: Vec<&'a [f32]>) -> Entry<'a> {
+    let bytes = |piece: &'a [f32]| Cow::Borrowed(bytemuck::cast_slice(piece));
+    Entry {
+        name,
+        dtype: Dtype::F32,
+        shape: shape.to_owned(),
+        pieces: pieces.into_iter().map(bytes).collect(),
+    }
+}
+
+impl<R> fmt::Debug for Snapshot<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("steps", &self.optimizer.steps)
+            .field("params", &self.params.is_some())
+            .field("extra", &self.extra.is_some())
+            .finish_non_exhaustive()
+    }
+}

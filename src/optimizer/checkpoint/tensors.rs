@@ -1,0 +1,109 @@
+//! Which tensor of a file is which part of an optimizer.
+
+use crate::{Error, Layout, Optimizer, Rule};
+use core::ops::{Deref, Range};
+
+/// The name of the one tensor of parameters that have no names.
+const PARAMS: &str = "params";
+/// What a trainer has added.
+pub(super) const EXTRA: &str = "extra";
+
+/// A parameter of a file: a tensor of the layout, or all parameters.
+pub(super) struct Parameter<'a> {
+    pub(super) name: &'a str,
+    pub(super) range: Range<usize>,
+    pub(super) shape: Vec<usize>,
+}
+
+impl Parameter<'_> {
+    pub(super) fn state(&self, slot: &str) -> String {
+        format!("state.{}.{slot}", self.name)
+    }
+
+    pub(super) fn step(&self) -> String {
+        self.state("step")
+    }
+
+    pub(super) fn ema(&self) -> String {
+        format!("ema.{}", self.name)
+    }
+
+    pub(super) fn model(&self) -> String {
+        format!("model.{}", self.name)
+    }
+}
+
+impl Layout {
+    /// All but what has no elements.
+    pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
+        let all = Parameter { name: PARAMS, range: 0..self.len(), shape: vec![self.len()] };
+        let named =
+            self.tensors().map(|(name, range, shape)| Parameter { name, range, shape: shape.to_owned() });
+        let parameters = if self.is_named() { named.collect() } else { vec![all] };
+        parameters.into_iter().filter(|parameter| !parameter.range.is_empty()).collect()
+    }
+}
+
+impl<R: Rule> Optimizer<R> {
+    /// The parts of a range, and the group of each.
+    pub(super) fn parts(&self, range: &Range<usize>) -> Vec<(Range<usize>, usize)> {
+        let first = self.runs.partition_point(|&(end, _)| end <= range.start);
+        let (mut start, mut parts) = (range.start, Vec::new());
+        for &(end, group) in &self.runs[first..] {
+            let end = end.min(range.end);
+            if start == end {
+                break;
+            }
+            parts.push((start..end, group));
+            start = end;
+        }
+        parts
+    }
+
+    /// The slots that any of these parts has.
+    pub(super) fn slots_of(&self, parts: &[(Range<usize>, usize)]) -> Vec<usize> {
+        let has = |slot: &usize| parts.iter().any(|(_, group)| self.members[*group].slots.contains(slot));
+        (0..self.state.len()).filter(has).collect()
+    }
+
+    /// Whether a slot is zero where the group has none.
+    pub(super) fn check_stateless(&self, slot: usize, parts: &[(Range<usize>, usize)]) -> Result<(), Error> {
+        let slot = &self.state[slot];
+        for (range, group) in
+            parts.iter().filter(|(_, group)| !self.members[*group].names.contains(&slot.name))
+        {
+            if let Some(first) = range.clone().find(|&place| slot.numbers[place] != 0.0) {
+                return Err(Error::Stateless { group: *group, name: slot.name, first });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Slices that laid end to end are all parameters, cut where parameters begin.
+pub(super) fn cut<S: Deref<Target = [f32]> + Default>(
+    slices: impl IntoIterator<Item = S>,
+    parameters: &[Parameter<'_>],
+    split: impl Fn(S, usize) -> (S, S),
+) -> Vec<Vec<S>> {
+    let mut slices = slices.into_iter();
+    let (mut rest, mut all) = (S::default(), Vec::new());
+    for parameter in parameters {
+        let (mut missing, mut pieces) = (parameter.range.len(), Vec::new());
+        while missing > 0 {
+            if rest.is_empty() {
+                match slices.next() {
+                    Some(slice) => rest = slice,
+                    None => break,
+                }
+            }
+            let here = missing.min(rest.len());
+            let (piece, after) = split(rest, here);
+            missing -= here;
+            pieces.push(piece);
+            rest = after;
+        }
+        all.push(pieces);
+    }
+    all
+}
