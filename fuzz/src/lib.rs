@@ -5,6 +5,8 @@
 mod cases;
 #[path = "../../tests/it/fuzzed.rs"]
 pub mod fuzzed;
+#[path = "../../tests/it/loaded.rs"]
+pub mod loaded;
 #[path = "../../tests/it/piped.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
 pub mod piped;

@@ -1,4 +1,5 @@
-//! Optimizers in files: a run is saved, and resumed as if it had never been interrupted.
+//! Optimizers in files.
+#![doc = include_str!("../../docs/checkpoint.md")]
 
 mod error;
 mod file;

@@ -37,6 +37,8 @@ mod errors;
 mod fuzzed;
 #[cfg(feature = "serde")]
 mod golden;
+#[cfg(feature = "checkpoint")]
+mod loaded;
 #[cfg(feature = "serde")]
 mod options;
 #[cfg(feature = "serde")]

@@ -396,6 +396,11 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
                 }
             }
             5 => optimizer = model.resumed(&optimizer),
+            #[cfg(feature = "checkpoint")]
+            7 => {
+                optimizer = crate::loaded::loaded(&optimizer);
+                optimizer.set_level(*u.choose(&Level::available())?);
+            }
             6 => {
                 optimizer.set_ema(None).expect("not swapped");
                 model.ema = None;

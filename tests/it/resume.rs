@@ -28,7 +28,7 @@ fn ways() -> Vec<fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>> {
     vec![
         resumed,
         #[cfg(feature = "checkpoint")]
-        crate::checkpoint::loaded,
+        crate::loaded::loaded,
     ]
 }
 

@@ -61,10 +61,10 @@ pub(super) fn to_options<R: Recorded>(group: usize, rule: &R) -> Result<Map<Stri
         Value::Object(options) => options,
         other => return Err(failed(format!("{other} is no dictionary"))),
     };
-    if let Some(name) = R::NAME {
-        options.insert(RULE.to_owned(), name.into());
+    match R::NAME.map(|name| options.insert(RULE.to_owned(), name.into())) {
+        Some(Some(_)) => Err(failed(format!("an option of {:?} is named {RULE:?} too", R::NAME))),
+        _ => Ok(options),
     }
-    Ok(options)
 }
 
 /// The rule of a dictionary.
