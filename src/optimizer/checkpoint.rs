@@ -61,8 +61,8 @@ impl Checkpoint {
     /// [`Error::File`] if it cannot be opened, or as [`read`](Self::read).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        Self::read(file)
+        let open = || Self::read(File::open(path)?);
+        open().map_err(|error: Error| error.of(path))
     }
 }
 
@@ -87,7 +87,7 @@ impl<F: Read + Seek> Checkpoint<F> {
 
     /// Calls `progress` with the bytes that have been read, and those of all tensors together, from now on.
     #[must_use]
-    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'static) -> Self {
+    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + Send + 'static) -> Self {
         self.tensors.progress = Box::new(progress);
         self
     }

@@ -9,7 +9,7 @@ impl<R: Rule> Optimizer<R> {
     /// What an optimizer knows is this state with the [steps](Self::steps) of all and of each [group](Self::group_steps),
     /// the [groups](Self::groups) with their rules and whether they are frozen, the learning rate, and the [average of the
     /// weights](Self::ema) if there is one. All of it put into another, the next step has the same bits as if there had been no
-    /// interruption:
+    /// interruption. (Feature `checkpoint` does so through files.)
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {

@@ -324,7 +324,7 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
         (|header, _| header["__metadata__"] = json!({"other": "{}"}), "has no key \"lanestep\""),
         (
             |header, _| {
-                header["state.c.exp_avg"] = json!({"dtype": "F32", "shape": [0], "data_offsets": [104, 104]})
+                header["state.c.exp_avg"] = json!({"dtype": "F32", "shape": [0], "data_offsets": [104, 104]});
             },
             "the tensor \"state.c.exp_avg\" belongs to nothing",
         ),

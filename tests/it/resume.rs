@@ -23,8 +23,10 @@ fn resumed(optimizer: &Optimizer<AnyRule>) -> Optimizer<AnyRule> {
     other
 }
 
+type Way = fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>;
+
 /// Every way to another that goes on where this one is.
-fn ways() -> Vec<fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>> {
+fn ways() -> Vec<Way> {
     vec![
         resumed,
         #[cfg(feature = "checkpoint")]
@@ -37,7 +39,7 @@ fn every_rule_goes_on_as_if_there_had_been_no_interruption() {
     ways().into_iter().for_each(goes_on);
 }
 
-fn goes_on(resumed: fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>) {
+fn goes_on(resumed: Way) {
     for (seed, rules) in (0..).zip(each_option().chunks(FEW)) {
         let rng = &mut fastrand::Rng::with_seed(seed);
         let len = 37 * rules.len();
@@ -74,7 +76,7 @@ fn proportions_of_learning_rates_go_on() {
     ways().into_iter().for_each(proportions_go_on);
 }
 
-fn proportions_go_on(resumed: fn(&Optimizer<AnyRule>) -> Optimizer<AnyRule>) {
+fn proportions_go_on(resumed: Way) {
     let sgd = |lr| AnyRule::from(Sgd { lr, ..Sgd::default() });
     let groups = [Group::new(sgd(0.5), 0..1), Group { lr_scale: 0.5, ..Group::new(sgd(0.125), 1..2) }];
     let mut optimizer = Optimizer::with_groups(groups, 2).unwrap();

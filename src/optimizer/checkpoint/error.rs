@@ -1,13 +1,13 @@
 //! What can go wrong with files.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is wrong with a checkpoint, or why it could not be written. What was on disk, and what was in memory, is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be opened or replaced: there is no such folder, no permission, no room on the disk.
+    /// A file could not be opened, read or replaced: there is no such folder, no permission, no room on the disk.
     #[error("{}: {source}", path.display())]
     File {
         /// Which file.
@@ -142,4 +142,14 @@ pub enum Error {
     /// The parameters of the file are not those that are asked for, or its contents make no optimizer.
     #[error(transparent)]
     Optimizer(#[from] crate::Error),
+}
+
+impl Error {
+    /// With the file that it is about.
+    pub(super) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Io(source) => Self::File { path: path.to_owned(), source },
+            other => other,
+        }
+    }
 }

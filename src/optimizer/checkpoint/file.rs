@@ -21,7 +21,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 const CHUNK: usize = 1 << 20;
 
 /// Bytes done, and bytes in all.
-pub(super) type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
+pub(super) type Progress<'a> = Box<dyn FnMut(u64, u64) + Send + 'a>;
 
 /// A tensor to be written, in pieces that lie end to end in the file.
 pub(super) struct Entry<'a> {

@@ -48,14 +48,15 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
 
     /// Calls `progress` with the bytes that have been written, and those of all tensors together.
     #[must_use]
-    pub fn on_progress(self, progress: impl FnMut(u64, u64) + 'a) -> Self {
+    pub fn on_progress(self, progress: impl FnMut(u64, u64) + Send + 'a) -> Self {
         Self { progress: Box::new(progress), ..self }
     }
 
     /// Writes the file, or replaces it: at any moment, also if the process is killed or the power fails, there is either the old
     /// one or the new one, whole. When this returns, the new one is on the disk.
     ///
-    /// It is written beside its place, so there must be room for both. A link is followed.
+    /// It is written beside its place, so there must be room for both. A link is followed. On Linux the new file has no name until
+    /// it is whole; on file systems that know no such files, a process that is killed leaves `.<name>.<six letters>` behind.
     ///
     /// # Errors
     /// [`Error::File`] if there is no room, no permission or no such folder, or as [`write`](Self::write). The old file is as it
@@ -63,13 +64,12 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     pub fn save(self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let failed = |error| match error {
-            Error::Io(source) => Error::File { path: path.clone(), source },
-            other => other,
+        let write = || {
+            let mut file = AtomicWriteFile::open(&path)?;
+            self.write(&mut file)?;
+            Ok(file.commit()?)
         };
-        let mut file = AtomicWriteFile::open(&path).map_err(Error::Io).map_err(failed)?;
-        self.write(&mut file).map_err(failed)?;
-        file.commit().map_err(Error::Io).map_err(failed)
+        write().map_err(|error: Error| error.of(&path))
     }
 
     /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes.
