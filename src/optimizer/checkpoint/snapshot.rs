@@ -10,8 +10,8 @@ use safetensors::Dtype;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf, absolute};
 
 /// An optimizer to be saved, with what else belongs to a run: its parameters, and whatever a trainer keeps.
 pub struct Snapshot<'a, R> {
@@ -55,21 +55,22 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     /// Writes the file, or replaces it: at any moment, also if the process is killed or the power fails, there is either the old
     /// one or the new one, whole. When this returns, the new one is on the disk.
     ///
-    /// It is written beside its place, so there must be room for both. A link is followed.
+    /// It is written beside its place, so there must be room for both. If the process is killed just before the new one replaces
+    /// the old one, it may stay there, whole, as a hidden file. A link is followed.
     ///
     /// # Errors
     /// [`Error::File`] if there is no room, no permission or no such folder, or as [`write`](Self::write). The old file is as it
     /// was.
     pub fn save(self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let failed = |error| match error {
-            Error::Io(source) => Error::File { path: path.clone(), source },
+        let failed = |source| Error::File { path: path.to_owned(), source };
+        let place = place(path).map_err(failed)?;
+        let mut file = AtomicWriteFile::open(&place).map_err(failed)?;
+        self.write(&mut file).map_err(|error| match error {
+            Error::Io(source) => failed(source),
             other => other,
-        };
-        let mut file = AtomicWriteFile::open(&path).map_err(Error::Io).map_err(failed)?;
-        self.write(&mut file).map_err(failed)?;
-        file.commit().map_err(Error::Io).map_err(failed)
+        })?;
+        commit(file, &place).map_err(failed)
     }
 
     /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes.
@@ -95,6 +96,44 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
             entries.push(Entry { name, dtype, shape, pieces: vec![Cow::Owned(bytes)] });
         }
         file::write(&mut out, record(optimizer)?, entries, &mut self.progress)
+    }
+}
+
+/// Where the file is to be. A link may lead to what is not there yet; what is there must be a file, as it will be replaced.
+fn place(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Ok(place) if place.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        Ok(place) if !place.is_file() => Err(io::Error::new(ErrorKind::InvalidInput, "not a file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => match path.read_link() {
+            Ok(target) => place(&path.with_file_name(target)),
+            Err(_) => absolute(path),
+        },
+        other => other,
+    }
+}
+
+/// Replaces the file. Where that is not allowed, what was written does not stay beside it.
+fn commit(file: AtomicWriteFile, place: &Path) -> io::Result<()> {
+    // Open until the end, so that no other file can be taken for it.
+    #[cfg(unix)]
+    let written = file.try_clone()?;
+    let committed = file.commit();
+    #[cfg(unix)]
+    if committed.is_err() {
+        remove_beside(place, &written.metadata()?);
+    }
+    committed
+}
+
+/// Removes a file where it has another name in a folder.
+#[cfg(unix)]
+fn remove_beside(place: &Path, file: &std::fs::Metadata) {
+    use std::os::unix::fs::MetadataExt;
+    for entry in place.with_file_name("").read_dir().into_iter().flatten().flatten() {
+        let same = |found: std::fs::Metadata| (found.dev(), found.ino()) == (file.dev(), file.ino());
+        if entry.path() != place && entry.metadata().is_ok_and(same) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
