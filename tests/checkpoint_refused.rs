@@ -163,7 +163,7 @@ mod linux {
         match child.status() {
             Ok(status) => assert!(status.success()),
             Err(error) => {
-                println!("skipped: folders without permission, as nobody can run the test: {error}")
+                println!("skipped: folders without permission, as nobody can run the test: {error}");
             }
         }
         fs::set_permissions(folder.join("closed"), Permissions::from_mode(0o755)).unwrap();
