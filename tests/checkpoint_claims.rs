@@ -1,4 +1,4 @@
-//! A file that claims to be huge is a typed error, and takes no memory. In a process of its own, and another with a limit.
+//! A file that claims to be huge is a typed error, and takes no memory. In a process of its own, with a limit.
 
 fn main() {
     #[cfg(all(target_os = "linux", target_pointer_width = "64", feature = "checkpoint"))]
@@ -19,25 +19,26 @@ mod linux {
     use std::process::Command;
 
     const MIB: usize = 1 << 20;
+    const HUGE: [usize; 2] = [1 << 40, 1 << 60];
     const CHILD: &str = "LANESTEP_CHECKPOINT_CLAIMS_TEST";
 
     pub(super) fn main() {
         if env::var_os(CHILD).is_some() {
-            return claims();
+            // What takes any of these at its word ends the process.
+            assert!(Vec::<u8>::new().try_reserve_exact(256 * MIB).is_err(), "there is a limit");
+            headers();
+            parameters();
+            return extras();
         }
         // In KiB. A process needs some of it for itself.
         let script = "ulimit -v 262144 && exec \"$0\"";
         let mut shell = Command::new("sh");
         shell.args(["-c", script]).arg(env::current_exe().unwrap()).env(CHILD, "1");
         assert!(shell.status().unwrap().success(), "with little memory");
-        println!("test result: ok. 1 passed; 0 failed");
+        println!("test result: ok. 3 passed; 0 failed");
     }
 
-    /// Each would end the process if anything were allocated for it.
-    fn claims() {
-        assert!(Vec::<u8>::new().try_reserve_exact(256 * MIB).is_err(), "there is a limit");
-        let huge = [1_usize << 40, 1 << 60];
-
+    fn headers() {
         let error = open((1_u64 << 60).to_le_bytes());
         assert!(matches!(error, Err(Error::HeaderLength { found, .. }) if found == 1 << 60), "{error:?}");
         let error = open(99_999_999_u64.to_le_bytes());
@@ -49,7 +50,7 @@ mod linux {
         assert!(matches!(error, Err(Error::Record { .. })), "{error:?}");
 
         let ten = record(10, json!([[0, 10]])).to_string();
-        for len in huge {
+        for len in HUGE {
             let error = open(file(&ten, json!({ "extra": tensor(0, len) })));
             assert!(
                 matches!(error, Err(Error::FileLength { expected, .. }) if expected > len as u64),
@@ -61,8 +62,10 @@ mod linux {
         let many = (0..8).map(|k| (k.to_string(), tensor(k * len, (k + 1) * len))).collect();
         let error = open(file(&ten, Value::Object(many)));
         assert!(matches!(error, Err(Error::FileLength { expected: u64::MAX, .. })), "{error:?}");
+    }
 
-        for len in huge {
+    fn parameters() {
+        for len in HUGE {
             let all = json!([[0, len]]);
             let unnamed = file(&record(len, &all).to_string(), json!({}));
             let named = file(&record(json!([["weight", [2, len / 2]]]), &all).to_string(), json!({}));
@@ -96,6 +99,14 @@ mod linux {
         let error = open(file(&overflowing.to_string(), json!({})));
         assert!(matches!(error, Err(Error::Optimizer(Refused::TooManyElements { .. }))), "{error:?}");
 
+        let mut many = record(10, json!([[0, 10]]));
+        many["param_groups"] = vec![many["param_groups"][0].clone(); 10_000].into();
+        let error = optimizer(&file(&many.to_string(), json!({})), 10);
+        assert!(matches!(error, Refused::Overlap { groups: (0, 1), .. }), "{error:?}");
+    }
+
+    fn extras() {
+        let ten = record(10, json!([[0, 10]])).to_string();
         // Of bytes, a text, an array, a map in CBOR, and an array in an array and so on.
         let long = [0x5b, 0x7b, 0x9b, 0xbb].map(|of| [&[of][..], &(1_u64 << 60).to_be_bytes()].concat());
         for extra in long.into_iter().chain([vec![0x81; MIB]]) {

@@ -76,12 +76,13 @@ mod unix {
             }
         }
         println!(
-            "{KILLS} kills in {round} saves: {between} between two, {before} before the first chunk of one,"
+            "{KILLS} kills in {round} saves: {between} between two; of one, {before} before its first chunk,"
         );
-        println!("{among} among the chunks, {behind} behind the last");
+        println!("{among} among its chunks, {behind} behind its last");
         assert!(before + among + behind > KILLS / 2 && before + among > KILLS / 20 && behind > KILLS / 20);
 
-        println!("{left} temporary files left");
+        let had = if named { "names from the beginning" } else { "none while they were written" };
+        println!("{left} temporary files are left, which had {had}");
         assert!(left <= if named { KILLS } else { behind });
     }
 
