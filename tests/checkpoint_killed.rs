@@ -99,7 +99,7 @@ mod unix {
     }
 
     /// Numbers that are in no other round.
-    fn save(round: u64, path: &Path, mut at_chunk: impl FnMut()) {
+    fn save(round: u64, path: &Path, mut at_chunk: impl FnMut() + Send) {
         let mut optimizer = Optimizer::new(AdamW::default(), LEN).unwrap();
         let mut params = vec![round as f32; LEN];
         optimizer.set_steps(round);
