@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod record;
 mod recorded;
+mod replace;
 mod snapshot;
 mod tensors;
 
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use tensors::{EXTRA, cut};
 
@@ -169,9 +170,11 @@ impl<F: Read + Seek> Checkpoint<F> {
     /// What the trainer has added.
     ///
     /// # Errors
-    /// [`Error::Missing`] if it has not, [`Error::Extra`] if it is of another type, [`Error::Checksum`], [`Error::Io`].
+    /// [`Error::Missing`] if it has not, [`Error::Extra`] if it is of another type, [`Error::Checksum`], [`Error::Io`],
+    /// also where it does not fit into memory.
     pub fn extra<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        let mut bytes = vec![0_u8; self.tensors.len(EXTRA)?];
+        let bytes = bytemuck::allocation::try_zeroed_vec::<u8>(self.tensors.len(EXTRA)?);
+        let mut bytes = bytes.map_err(|()| io::Error::from(io::ErrorKind::OutOfMemory))?;
         self.tensors.get(EXTRA, &mut [&mut bytes], |_| ())?;
         ciborium::from_reader(&*bytes).map_err(|error| Error::Extra { reason: error.to_string() })
     }

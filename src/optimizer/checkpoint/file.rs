@@ -153,7 +153,7 @@ pub(super) fn read<F: Read + Seek>(mut source: F) -> Result<(Record, Tensors<F>)
     let (metadata, infos) = parse(&header)?;
     let total = infos.last().map_or(0, |(_, info)| info.data_offsets.1 as u64);
     if found - start != total {
-        return Err(Error::FileLength { expected: start + total, found });
+        return Err(Error::FileLength { expected: start.saturating_add(total), found });
     }
 
     let (infos, checksums) = (infos.into_iter().collect(), HashMap::new());

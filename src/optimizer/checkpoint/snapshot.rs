@@ -2,10 +2,10 @@
 
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
+use super::replace::replace;
 use super::tensors::{EXTRA, cut};
 use super::{Error, Recorded, recorded};
 use crate::{Optimizer, Tensor};
-use atomic_write_file::AtomicWriteFile;
 use safetensors::Dtype;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -46,7 +46,8 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         Self { extra: Some(written.map_err(failed).map(|()| bytes)), ..self }
     }
 
-    /// Calls `progress` with the bytes that have been written, and those of all tensors together.
+    /// Calls `progress` with the bytes that have been written, and those of all tensors together. Before the first call checksums are
+    /// computed, and after the last the disk gets what is still on its way, which may take as long again.
     #[must_use]
     pub fn on_progress(self, progress: impl FnMut(u64, u64) + Send + 'a) -> Self {
         Self { progress: Box::new(progress), ..self }
@@ -56,20 +57,15 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     /// one or the new one, whole. When this returns, the new one is on the disk.
     ///
     /// It is written beside its place, so there must be room for both. A link is followed. On Linux the new file has no name until
-    /// it is whole; on file systems that know no such files, a process that is killed leaves `.<name>.<six letters>` behind.
+    /// it is whole and on the disk, so that only a process that is killed just then leaves `.<name>.<six letters>` behind; on file
+    /// systems that know no such files, any that is killed does.
     ///
     /// # Errors
-    /// [`Error::File`] if there is no room, no permission or no such folder, or as [`write`](Self::write). The old file is as it
-    /// was.
+    /// [`Error::File`] if there is no room, no permission or no such folder, or what is there is no file, or as
+    /// [`write`](Self::write). The old file is as it was.
     pub fn save(self, path: impl AsRef<Path>) -> Result<(), Error> {
         let path = path.as_ref();
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let write = || {
-            let mut file = AtomicWriteFile::open(&path)?;
-            self.write(&mut file)?;
-            Ok(file.commit()?)
-        };
-        write().map_err(|error: Error| error.of(&path))
+        replace(path, |file| self.write(file)).map_err(|error| error.of(path))
     }
 
     /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes.
