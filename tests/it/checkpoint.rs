@@ -236,6 +236,20 @@ fn other_readers_find_pytorchs_names() {
     assert_eq!(record, expected);
 }
 
+#[test]
+fn a_parameter_has_the_state_of_its_own_group_alone() {
+    let layout = Layout::new([("x", 1), ("y", 2), ("z", 1)]).unwrap();
+    let rules = [AnyRule::from(Sgd::default()), Adam::default().into(), Lion::default().into()];
+    let groups = rules.into_iter().zip(layout.iter()).map(|(rule, (_, range))| Group::new(rule, range));
+    let file = bytes(&Optimizer::with_groups(groups, &layout).unwrap());
+    let read = SafeTensors::deserialize(&file).unwrap();
+    let mut names = read.names();
+    names.sort_unstable();
+    let y = ["state.y.exp_avg", "state.y.exp_avg_sq", "state.y.step"];
+    let expected = [&["checksum", "state.x.step"][..], &y, &["state.z.exp_avg", "state.z.step"]].concat();
+    assert_eq!(names, expected);
+}
+
 /// A file that a former build has written. While this holds, files of version 1 can be read, and are written no otherwise.
 #[test]
 fn version_1_stays_as_it_is() {
