@@ -5,9 +5,9 @@
 
 To be copied into a project. It takes torch, numpy, safetensors and xxhash, and parameters in float32.
 
-State that is one number for all elements follows from the number of steps: Adam's `step`, NAdam's `mu_product`, ASGD's `eta`
-and `mu`. Parameters of one group that have taken different numbers of steps, as some had no gradients, are several groups in
-the file. What does not require gradients is frozen there. What the optimizer does not have is not in the file.
+State that is one number for all elements follows from the number of steps: `step`, NAdam's `mu_product`, ASGD's `eta` and
+`mu`. Parameters of one group that have taken different numbers of steps, as some had no gradients, are several groups in the
+file. What does not require gradients is frozen there. What the optimizer does not have is not in the file.
 """
 
 import json
@@ -41,8 +41,8 @@ OFF = {"weight_decay": 0, "decoupled_weight_decay": False, "bias_correction": Tr
 
 
 def save(path, model, optimizer, steps=None):
-    """Writes the optimizer and its parameters. `steps` is how many the run has taken, for schedules: the most that a parameter
-    has, if it is left out. SGD does not count, so there it must be told."""
+    """Writes an optimizer and its parameters. `steps` is how many the run has taken, for schedules: if it is left out, the
+    most that a parameter has. SGD does not count them, so there it must be told."""
     rule, tensors, groups, start = _rule(optimizer), {}, {}, 0
     if rule == "SGD" and steps is None:
         raise ValueError("SGD does not count its steps: tell how many there were, save(..., steps=n)")
@@ -53,11 +53,11 @@ def save(path, model, optimizer, steps=None):
         options = {key: _plain(group[key]) for key in optimizer.defaults if key not in SWITCHES}
         taken = _taken(group, state, steps)
         for slot in _slots(rule, options):
-            # Before the first step lanestep's state is zero, whatever torch's may be: what that adds, the first step does.
+            # Before the first step, state is zero in lanestep: what Adagrad's begins with, the first step adds.
             tensors[f"state.{name}.{slot}"] = _numbers(state[slot] if taken else torch.zeros_like(param))
         tensors[f"state.{name}.step"] = _numbers(torch.tensor(float(taken)))
         tensors[f"model.{name}"] = _numbers(param)
-        # Schedules are in proportion to what a group was given, which torch's keep.
+        # What a group was given is what schedules are in proportion to; torch's keep it.
         given = {"rule": rule, **options, "lr": _plain(group.get("initial_lr", group["lr"]))}
         frozen, end = not param.requires_grad, start + param.numel()
         record = {"options": given, "lr": options["lr"], "lr_scale": 1, "frozen": frozen, "steps": taken, "ranges": []}
@@ -86,50 +86,68 @@ def save(path, model, optimizer, steps=None):
 
 def load(path, model, optimizer):
     """Puts what a file holds into an optimizer that was made as for `load_state_dict`, and its parameters into the model.
-    Returns how many steps the run has taken. An average of the weights and what a trainer added stay in the file: they are its
-    tensors `ema.*` and `extra`."""
-    record, tensors = _read(path)
-    rule, parameters = _rule(optimizer), _parameters(model, optimizer)
+    Returns how many steps the run has taken. An average of the weights, and what a trainer added, are left to who reads the
+    file's tensors `ema.*` and `extra`."""
+    rule, parameters, (record, tensors) = _rule(optimizer), _parameters(model, optimizer), _read(path)
     _check_parameters(record["parameters"], parameters)
-    state_dict = optimizer.state_dict()
-    places = {p: i for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"])}
-    state, chosen, frozen, start = {}, {}, {}, 0
-    groups = [(group, _options(rule, optimizer, group)) for group in record["param_groups"]]
-    numbers = [_of_the_step(rule, group["steps"], options) for group, options in groups]
+    groups = [_Group(rule, optimizer, group) for group in record["param_groups"]]
+    has_params = any(name.startswith("model.") for name in tensors)
+    of_torch, state, params, frozen, end = {}, {}, {}, {}, 0
     for name, param, index in parameters:
         if not param.numel():
             continue
-        end = start + param.numel()
-        holds = (i for i, (group, _) in enumerate(groups) if any(a <= start and end <= b for a, b in group["ranges"]))
-        found = next(holds, None)
-        if found is None:
+        start, end = end, end + param.numel()
+        group = next((group for group in groups if group.has(start, end)), None)
+        if group is None:
             raise ValueError(f"{name!r} is divided among groups in the file")
-        (group, options), start = groups[found], end
-        if chosen.setdefault(index, options) != options:
+        if of_torch.setdefault(index, group).options != group.options:
             raise ValueError(f"{name!r} has other options in the file than what is before it in group {index}")
-        if group["steps"]:
-            slots = {slot: torch.from_numpy(tensors[f"state.{name}.{slot}"]) for slot in _slots(rule, options)}
-            state[places[param]] = {slot: t.reshape(param.shape) for slot, t in slots.items()}
-            state[places[param]].update((key, torch.tensor(number)) for key, number in numbers[found].items())
-        elif rule == "Adagrad":  # Others make their first state in the first step.
-            fresh = torch.full_like(param, options["initial_accumulator_value"])
-            state[places[param]] = {"step": torch.tensor(0.0), "sum": fresh}
-        frozen[param] = group["frozen"]
-    has_params = any(name.startswith("model.") for name in tensors)
-    params = {p: tensors[f"model.{name}"] for name, p, _ in parameters if has_params and p.numel()}
-    for index, options in chosen.items():
-        group = state_dict["param_groups"][index]
-        if "initial_lr" not in group and options["initial_lr"] == options["lr"]:
-            options = {key: options[key] for key in options if key != "initial_lr"}
-        group.update((key, _like(group.get(key), option)) for key, option in options.items())
+        slots = {slot: tensors[f"state.{name}.{slot}"] for slot in _slots(rule, group.options)}
+        slots = {slot: torch.from_numpy(numbers).reshape(param.shape) for slot, numbers in slots.items()}
+        slots.update((key, torch.tensor(number)) for key, number in group.numbers.items())
+        if group.steps and slots:
+            state[name] = slots
+        elif rule == "Adagrad":  # Others make their state in the first step.
+            begin = torch.full_like(param, group.options["initial_accumulator_value"])
+            state[name] = {"step": torch.tensor(0.0), "sum": begin}
+        if has_params:
+            params[param] = torch.from_numpy(tensors[f"model.{name}"]).reshape(param.shape)
+        frozen[param] = group.frozen
 
-    optimizer.load_state_dict({"state": state, "param_groups": state_dict["param_groups"]})
+    # A dictionary as torch's, but with names in the place of numbers.
+    names, param_groups = {param: name for name, param, _ in parameters}, []
+    for index, group in enumerate(optimizer.param_groups):
+        options = of_torch[index].options if index in of_torch else {}
+        options = {key: _like(group.get(key), option) for key, option in options.items()}
+        param_groups.append({**group, **options, "params": [names[param] for param in group["params"]]})
+    optimizer.load_state_dict({"state": state, "param_groups": param_groups})
     with torch.no_grad():
-        for param, values in params.items():
-            param.copy_(torch.from_numpy(values).reshape(param.shape))
-    for param, still in frozen.items():
-        param.requires_grad_(not still)
+        for param, numbers in params.items():
+            param.copy_(numbers)
+    for param, is_frozen in frozen.items():
+        param.requires_grad_(not is_frozen)
     return record["steps"]
+
+
+class _Group:
+    """A group in a file, as torch needs it."""
+
+    def __init__(self, rule, optimizer, record):
+        options, scale = dict(record["options"]), record["lr_scale"]
+        if options.pop("rule") != rule:
+            raise ValueError(f"the optimizer is {rule}, and the file's is {record['options']['rule']}")
+        for key in [key for key in options if key not in optimizer.defaults]:
+            if options[key] != OFF.get(key):
+                raise ValueError(f"torch's {rule} has no {key}, which is {options[key]} in the file")
+            del options[key]
+        if rule == "AdamW" and not options["decoupled_weight_decay"]:
+            raise ValueError("torch's AdamW always decouples its decay, and in the file it does not")
+        self.options = {**options, "lr": record["lr"] * scale, "initial_lr": options["lr"] * scale}
+        self.ranges, self.steps, self.frozen = record["ranges"], record["steps"], record["frozen"]
+        self.numbers = _of_the_step(rule, self.steps, self.options)
+
+    def has(self, start, end):
+        return any(first <= start and end <= last for first, last in self.ranges)
 
 
 def _rule(optimizer):
@@ -181,23 +199,9 @@ def _of_the_step(rule, steps, options):
     return numbers
 
 
-def _options(rule, optimizer, group):
-    """The options of a group in the file, as torch names them."""
-    options, scale = dict(group["options"]), group["lr_scale"]
-    if options.pop("rule") != rule:
-        raise ValueError(f"the optimizer is {rule}, and the file's is {group['options']['rule']}")
-    for key in [key for key in options if key not in optimizer.defaults]:
-        if options[key] != OFF.get(key):
-            raise ValueError(f"torch's {rule} has no {key}, which is {options[key]} in the file")
-        del options[key]
-    if rule == "AdamW" and not options["decoupled_weight_decay"]:
-        raise ValueError("torch's AdamW always decouples its decay, and in the file it does not")
-    return {**options, "lr": group["lr"] * scale, "initial_lr": options["lr"] * scale}
-
-
 def _check_parameters(found, parameters):
     if isinstance(found, int):
-        raise ValueError("the file's parameters have no names: give lanestep a Layout")
+        raise ValueError("the file's parameters have no names: make lanestep's optimizer from a Layout")
     expected = [(name, list(param.shape)) for name, param, _ in parameters]
     for (name, shape), (of, expected_shape) in zip(found, expected):
         if name != of or shape not in (expected_shape, [math.prod(expected_shape)]):

@@ -142,7 +142,7 @@ def together(case, folder):
 
 
 def check_loaded(path, model, optimizer, other_model, other):
-    """What torch has written comes back. What follows from the number of steps does so to what torch rounds in float32."""
+    """What torch has written comes back. What follows from the number of steps is that before torch rounds it in float32."""
     assert lanestep.load(path, other_model, other) == 50
     for param, found in zip(model.parameters(), other_model.parameters()):
         assert torch.equal(param, found) and param.requires_grad == found.requires_grad
@@ -169,8 +169,8 @@ def check_file(path, model, optimizer):
     state = get_optimizer_state_dict(model, optimizer, options=StateDictOptions(flatten_optimizer_state_dict=True))
     for name, value in {**state, **params}.items():
         kind, slot = name.split(".")[0], name.split(".")[-1]
-        # Of torch's, those are not there that follow from `step`; and `param_groups.*` are in the metadata, as torch would not
-        # take tensors for options.
+        # Of torch's, those are not there that follow from `step`; and `param_groups.*` are in the metadata, as torch would
+        # not take tensors for options.
         if kind == "param_groups" or kind == "state" and slot in DERIVED:
             continue
         found = tensors.pop(name)
@@ -223,12 +223,29 @@ def shortest(numbers):
     return [float(str(numpy.float32(x))) if x == numpy.float32(x) else x for x in numbers]
 
 
+def check_tensors(folder):
+    """Options may be tensors in torch, and parameters lie otherwise in memory."""
+    path, numbers = folder / "tensors", torch.arange(24.0).reshape(1, 2, 3, 4)
+    expected, found = (torch.nn.Conv2d(2, 1, (3, 4)).to(memory_format=torch.channels_last) for _ in range(2))
+    expected.weight.data.copy_(numbers)
+    optimizer = torch.optim.Adam(expected.parameters(), lr=torch.tensor(0.5))
+    other = torch.optim.Adam(found.parameters(), lr=torch.tensor(1.0))
+    expected.weight.grad = expected.weight.detach().clone()
+    optimizer.step()
+    lanestep.save(path, expected, optimizer)
+    assert numpy.array_equal(load_file(path)["state.weight.exp_avg"], optimizer.state[expected.weight]["exp_avg"])
+    assert lanestep.load(path, found, other) == 1
+    assert torch.equal(expected.weight, found.weight) and torch.equal(other.param_groups[0]["lr"], torch.tensor(0.5))
+    assert torch.equal(other.state[found.weight]["exp_avg"], optimizer.state[expected.weight]["exp_avg"])
+
+
 def main():
     folder, failed, kept = pathlib.Path(tempfile.mkdtemp()), [], {}
     print(f"torch {torch.__version__}. Distance to torch in float64, in units in the last place of the largest number")
     print("rule            steps   together   float32 alone   allowed")
     for case in CASES:
-        runs = {"f64": alone(case, torch.float64), "f32": alone(case, torch.float32), "together": together(case, folder)}
+        runs = {"f64": alone(case, torch.float64), "f32": alone(case, torch.float32)}
+        runs["together"] = together(case, folder)
         kept[case] = {name: dict(zip((100, 150), map(shortest, run))) for name, run in runs.items()}
         for steps, truth, theirs, ours in zip((100, 150), *runs.values()):
             ulp = float(numpy.spacing(numpy.float32(max(map(abs, truth)))))
@@ -237,6 +254,7 @@ def main():
             print(f"{case:14} {steps:6} {far[0]:10.2f} {far[1]:15.2f} {allowed:9.2f}")
             if not far[0] <= allowed:
                 failed.append(f"{case} after {steps} steps")
+    check_tensors(folder)
     check_refusals(folder)
     if failed:
         sys.exit(f"too far away: {', '.join(failed)}")
