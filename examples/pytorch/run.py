@@ -211,6 +211,17 @@ def check_refusals(folder):
         data[at] ^= 1
         broken.write_bytes(data)
         refused(what, lanestep.load, broken, model, optimizer)
+    groups = "param_groups"
+    for what, change in {
+        "has no bias_correction": lambda record: record[groups][0]["options"].update(bias_correction=False),
+        "always decouples": lambda record: record[groups][0]["options"].update(decoupled_weight_decay=False),
+        "'scale' is divided": lambda record: [group.update(ranges=[]) for group in record[groups]],
+        "has other options": lambda record: record[groups][-1]["options"].update(eps=0.5),
+        "have no names": lambda record: record.update(parameters=55),
+        "version 2": lambda record: record.update(version=2),
+    }.items():
+        rewrite(path, broken, change)
+        refused(what, lanestep.load, broken, model, optimizer)
     refused("no twin", lanestep.save, broken, model, torch.optim.LBFGS(model.parameters()))
     refused("tell how many", lanestep.save, broken, model, torch.optim.SGD(model.parameters()))
     half = Model(torch.bfloat16)
@@ -221,6 +232,27 @@ def check_refusals(folder):
 def shortest(numbers):
     """With as few digits as tell them apart, which are fewer in float32."""
     return [float(str(numpy.float32(x))) if x == numpy.float32(x) else x for x in numbers]
+
+
+def rewrite(path, to, change):
+    """As others may write a file: without checksums."""
+    tensors = {name: numbers for name, numbers in load_file(path).items() if name != "checksum"}
+    with lanestep.safe_open(path, "numpy") as file:
+        record = json.loads(file.metadata()["lanestep"])
+    record["checksums"] = None
+    change(record)
+    lanestep.save_file(tensors, to, {"lanestep": json.dumps(record)})
+
+
+def check_scaled(folder):
+    """Torch's groups have one learning rate, and a schedule's."""
+    path, scaled = folder / "AdamW.lanestep.safetensors", folder / "scaled"
+    rewrite(path, scaled, lambda record: [group.update(lr_scale=0.5) for group in record["param_groups"]])
+    (_, plain), (_, half) = loaded = untrained("AdamW"), untrained("AdamW")
+    for file, (model, optimizer) in zip((path, scaled), loaded):
+        lanestep.load(file, model, optimizer)
+    for one, other in zip(plain.param_groups, half.param_groups):
+        assert all(one[lr] == 2 * other[lr] for lr in ("lr", "initial_lr"))
 
 
 def check_tensors(folder):
@@ -254,6 +286,7 @@ def main():
             print(f"{case:14} {steps:6} {far[0]:10.2f} {far[1]:15.2f} {allowed:9.2f}")
             if not far[0] <= allowed:
                 failed.append(f"{case} after {steps} steps")
+    check_scaled(folder)
     check_tensors(folder)
     check_refusals(folder)
     if failed:

@@ -20,7 +20,9 @@ struct Run {
 fn read(file: &str) -> Vec<u8> {
     let path = format!("{}/tests/pytorch/{file}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| {
-        panic!("{path} ({error}): add the rule to `CASES` in examples/pytorch/run.py, and run it with `--keep`")
+        panic!(
+            "{path} ({error}): add the rule to `CASES` in examples/pytorch/run.py, and run it with `--keep`"
+        )
     })
 }
 
