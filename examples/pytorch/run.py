@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # which would end up in the package
 try:
     import lanestep
     import numpy
