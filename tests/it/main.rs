@@ -45,6 +45,8 @@ mod options;
 mod piped;
 #[cfg(feature = "serde")]
 mod pipeline;
+#[cfg(feature = "checkpoint")]
+mod pytorch;
 #[cfg(feature = "serde")]
 mod random;
 #[cfg(feature = "serde")]
