@@ -4,6 +4,7 @@ mod fold;
 mod layer;
 mod level;
 mod share;
+mod stage;
 mod sweep;
 mod tensor;
 mod tree;

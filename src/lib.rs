@@ -20,6 +20,7 @@ pub mod rule;
 mod scaler;
 pub mod schedule;
 mod stopping;
+mod store;
 
 pub use accumulate::axpy;
 pub use buffer::Buffer;
@@ -38,3 +39,4 @@ pub use scaler::LossScaler;
 #[doc(inline)]
 pub use schedule::{ReduceOnPlateau, Schedule};
 pub use stopping::Stopping;
+pub use store::Format;

@@ -18,7 +18,7 @@ pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 
 use crate::buffer::OF_VECS;
 use crate::engine::{Level, Parallelism, SLOTS};
-use crate::{Error, Rule};
+use crate::{Error, Format, Rule};
 use core::{fmt, iter};
 use ema::Ema;
 use group::Member;
@@ -45,6 +45,8 @@ pub struct Optimizer<R> {
     layout: Layout,
     steps: u64,
     state: Vec<Slot>,
+    /// That of state to come.
+    format: Format,
     ema: Option<Ema>,
     /// Where in their pages the parameters and gradients of the first step began.
     callers: Option<[usize; 2]>,
@@ -104,7 +106,7 @@ impl<R: Rule> Optimizer<R> {
                 if state.iter().all(|slot| slot.name != *name) {
                     let memory = Error::Memory { slots: member.names.len(), len };
                     let taken = iter::once(OF_VECS).chain(state.iter().map(Slot::offset));
-                    state.push(Slot::new(name, len, taken).ok_or(memory)?);
+                    state.push(Slot::new(name, Format::F32, len, taken).ok_or(memory)?);
                 }
             }
             if state.len() > SLOTS {
@@ -113,7 +115,18 @@ impl<R: Rule> Optimizer<R> {
             member.slots = place_slots(&state, member.names);
         }
         let (level, parallelism) = (Level::best(), Parallelism::default());
-        Ok(Self { members, runs, layout, steps: 0, state, ema: None, callers: None, level, parallelism })
+        Ok(Self {
+            members,
+            runs,
+            layout,
+            steps: 0,
+            state,
+            format: Format::F32,
+            ema: None,
+            callers: None,
+            level,
+            parallelism,
+        })
     }
 
     /// Leaves the parameters of a group alone from the next step on, or steps over them again. Its state and its step

@@ -1,9 +1,9 @@
 //! Layers, whose formulas depend on sums over them.
 
 use super::fold::{Sums, join};
+use super::stage;
 use super::sweep::{Same, Sweep, select};
 use super::tree::{Part, Room, both, tree};
-use super::walk::{Streams, survey};
 use super::{Level, Parallelism, Plan, Run};
 use crate::formula::Layer;
 use crate::{Formula, WithFormula};
@@ -71,7 +71,7 @@ fn measure<F: Formula<S>, const S: usize>(
         // A layer is of one tensor.
         for mut tensor in take(&mut part.span) {
             let (params, grads) = tensor.both();
-            survey(level, formula, Streams { params, grads, state: select(part.state, slots) }, &mut sums);
+            stage::survey(level, formula, params, grads, select(part.state, slots), &mut sums);
         }
         sums.map(Sums::total)
     };

@@ -2,11 +2,13 @@
 
 use super::fold::{BLOCK, ChangeSums, join};
 use super::share::share;
+use super::stage;
 use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
 use super::walk::{Streams, walk};
 use super::{Level, Parallelism, Plan, Run};
 use crate::formula::Average;
+use crate::store::Stream;
 use crate::{Formula, Lane, WithFormula};
 use core::array::from_fn;
 use core::mem::take;
@@ -46,7 +48,7 @@ impl Sweep {
     pub(crate) fn run<'a>(
         self,
         tensors: &'a mut [Tensor<'_>],
-        state: &mut [&'a mut [f32]],
+        state: &mut [Stream<'a>],
         plan: &impl Plan,
     ) -> [f64; 2] {
         let part = &mut Part::new(tensors, state);
@@ -58,8 +60,9 @@ impl Sweep {
         let Self { level, parallelism, beside } = self;
         let update = |part: &mut Part<'_, '_, '_>, mut changes: Option<&mut ChangeSums>| {
             part.each_run(&|start| plan.run(start), |group, part| {
-                let (changes, average) =
-                    (changes.as_deref_mut(), part.state.get_mut(SLOTS).map(take).unwrap_or_default());
+                let average =
+                    part.state.get_mut(SLOTS).map(take).and_then(|average| average.into_plain().ok());
+                let (changes, average) = (changes.as_deref_mut(), average.unwrap_or_default());
                 let mut visit = Visit { level, start: part.start, changes, follow: beside.follow, average };
                 match group {
                     Some(group) => {
@@ -143,7 +146,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
             let state = split_off(&mut state, tensor.params.len());
             match tensor {
                 Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
-                    walk(visit.level, &formula, Streams { params, grads, state });
+                    stage::walk(visit.level, &formula, params, grads, state);
                 }
                 tensor => visit.update(&formula, tensor, state),
             }
@@ -171,7 +174,7 @@ impl Visit<'_, '_> {
         &mut self,
         formula: &F,
         mut tensor: Tensor<'_>,
-        mut state: [&mut [f32]; S],
+        mut state: [Stream<'_>; S],
     ) {
         while !tensor.params.is_empty() {
             let len = BLOCK.min(tensor.params.len());
@@ -180,7 +183,7 @@ impl Visit<'_, '_> {
                 changes.before(block.params);
             }
             let (params, grads) = block.both();
-            walk(self.level, formula, Streams { params, grads, state: split_off(&mut state, len) });
+            stage::walk(self.level, formula, params, grads, split_off(&mut state, len));
             if let Some(changes) = &mut self.changes {
                 changes.after(self.level, self.start, block.params);
             }
@@ -222,14 +225,14 @@ impl Formula<0> for Moving {
 }
 
 /// The slots that a formula takes, in its order.
-pub(super) fn select<'a, const S: usize>(state: &mut [&'a mut [f32]], slots: &[usize]) -> [&'a mut [f32]; S] {
+pub(super) fn select<'a, const S: usize>(state: &mut [Stream<'a>], slots: &[usize]) -> [Stream<'a>; S] {
     from_fn(|k| slots.get(k).map(|&slot| take(&mut state[slot])).unwrap_or_default())
 }
 
 /// The first `len` elements of each slot, which keeps the rest.
-fn split_off<'a, const S: usize>(state: &mut [&'a mut [f32]; S], len: usize) -> [&'a mut [f32]; S] {
+pub(super) fn split_off<'a, const S: usize>(state: &mut [Stream<'a>; S], len: usize) -> [Stream<'a>; S] {
     state.each_mut().map(|slot| {
-        let (left, right) = take(slot).split_at_mut(len);
+        let (left, right) = take(slot).split_at(len);
         *slot = right;
         left
     })

@@ -2,6 +2,7 @@
 
 use super::fold::LEAF;
 use super::{Parallelism, Run, SLOTS, Tensor, tensor::Span};
+use crate::store::Stream;
 use core::mem::take;
 
 /// Consecutive elements of a call: parameters with gradients, and the numbers that the optimizer keeps for each.
@@ -11,14 +12,14 @@ pub(super) struct Part<'s, 'a, 'b> {
     pub(super) len: usize,
     pub(super) span: Span<'a, 'b>,
     /// By reference, as so many slices would be moved about in every step.
-    pub(super) state: &'s mut [&'a mut [f32]],
+    pub(super) state: &'s mut [Stream<'a>],
 }
 
 /// Room for the state of a part that was taken out of another.
-pub(super) type Room<'a> = [&'a mut [f32]; SLOTS + 1];
+pub(super) type Room<'a> = [Stream<'a>; SLOTS + 1];
 
 impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
-    pub(super) fn new(tensors: &'a mut [Tensor<'b>], state: &'s mut [&'a mut [f32]]) -> Self {
+    pub(super) fn new(tensors: &'a mut [Tensor<'b>], state: &'s mut [Stream<'a>]) -> Self {
         let len = tensors.iter().map(Tensor::len).sum();
         Self { start: 0, len, span: Span::new(tensors), state }
     }
@@ -26,7 +27,7 @@ impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
     /// The same elements once more, as a call of their own.
     pub(super) fn again<'r, 't>(&'t mut self, room: &'r mut Room<'t>) -> Part<'r, 't, 'b> {
         for (again, slot) in room.iter_mut().zip(&mut *self.state) {
-            *again = slot;
+            *again = slot.borrow();
         }
         Part { start: 0, len: self.len, span: self.span.borrow(), state: room }
     }
@@ -36,7 +37,9 @@ impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
         let start = self.start;
         let (span, rest) = take(&mut self.span).split_at(len);
         for (front, slot) in room.iter_mut().zip(&mut *self.state) {
-            (*front, *slot) = take(slot).split_at_mut_checked(len).unwrap_or_default();
+            if !slot.is_empty() {
+                (*front, *slot) = take(slot).split_at(len);
+            }
         }
         (self.start, self.len, self.span) = (start + len, self.len - len, rest);
         Part { start, len, span, state: room }

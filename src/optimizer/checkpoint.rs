@@ -13,7 +13,7 @@ pub use error::Error;
 pub use recorded::Recorded;
 pub use snapshot::Snapshot;
 
-use crate::{Group, Lane, Layout, Optimizer, Tensor};
+use crate::{Format, Group, Layout, Optimizer, Tensor};
 use file::Tensors;
 use record::Record;
 use safetensors::Dtype;
@@ -23,7 +23,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use tensors::{EXTRA, cut};
+use tensors::{EXTRA, cut, dtype};
 
 #[cfg(target_endian = "big")]
 compile_error!("feature `checkpoint` writes memory as it is, which must be little-endian");
@@ -123,14 +123,16 @@ impl<F: Read + Seek> Checkpoint<F> {
     pub fn optimizer<R: Recorded>(&mut self, layout: impl Into<Layout>) -> Result<Optimizer<R>, Error> {
         let layout = self.layout.in_place_of(layout.into())?;
         let mut optimizer = self.without_state(layout)?;
+        self.set_formats(&mut optimizer)?;
         self.check(&optimizer)?;
         optimizer.settled();
         for parameter in self.layout.parameters() {
             let parts = optimizer.parts(&parameter.range);
             for slot in optimizer.slots_of(&parts) {
                 let state = &mut optimizer.state[slot];
-                let here = &mut state.numbers[parameter.range.clone()];
-                self.tensors.get(&parameter.state(state.name), &mut [here], flush)?;
+                let (name, format) = (parameter.state(state.name), state.format);
+                let here = state.bytes_mut(parameter.range.clone());
+                self.tensors.get(&name, &mut [here], |bytes| format.flush(bytes))?;
                 optimizer.check_stateless(slot, &parts)?;
             }
             let (mut steps, expected) = ([0.0_f32], optimizer.members[parts[0].1].steps as f32);
@@ -140,7 +142,7 @@ impl<F: Read + Seek> Checkpoint<F> {
                 return Err(Error::Steps { name: parameter.step(), expected, found });
             }
             if let Some(ema) = optimizer.ema.as_mut().filter(|ema| ema.begun) {
-                let here = &mut ema.average.numbers[parameter.range.clone()];
+                let here = ema.average.bytes_mut(parameter.range.clone());
                 self.tensors.get(&parameter.ema(), &mut [here], |_| ())?;
             }
         }
@@ -206,15 +208,29 @@ impl<F: Read + Seek> Checkpoint<F> {
         Ok(optimizer)
     }
 
+    /// State is kept as the file has it. A slot has one format everywhere.
+    fn set_formats<R: Recorded>(&self, optimizer: &mut Optimizer<R>) -> Result<(), Error> {
+        let parameters = self.layout.parameters();
+        for name in optimizer.state_names().collect::<Vec<_>>() {
+            let found = parameters.iter().find_map(|parameter| self.tensors.dtype(&parameter.state(name)));
+            let is = |format: &&Format| Some(dtype(**format)) == found;
+            if let Some(format) = Format::all().iter().find(is) {
+                optimizer.set_state_format(name, *format)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the file has the tensors of an optimizer, and no others.
     fn check<R: Recorded>(&self, optimizer: &Optimizer<R>) -> Result<(), Error> {
         let mut known: HashSet<_> = [EXTRA, file::CHECKSUM].map(str::to_owned).into();
         for parameter in self.layout.parameters() {
             let slots = optimizer.slots_of(&optimizer.parts(&parameter.range)).into_iter();
-            let state = slots.map(|slot| parameter.state(optimizer.state[slot].name));
-            let ema = optimizer.ema.as_ref().filter(|ema| ema.begun).map(|_| parameter.ema());
-            for name in state.chain(ema) {
-                self.tensors.expect(&name, Dtype::F32, &parameter.shape)?;
+            let state = slots.map(|slot| &optimizer.state[slot]);
+            let state = state.map(|slot| (parameter.state(slot.name), dtype(slot.format)));
+            let ema = optimizer.ema.as_ref().filter(|ema| ema.begun).map(|_| (parameter.ema(), Dtype::F32));
+            for (name, dtype) in state.chain(ema) {
+                self.tensors.expect(&name, dtype, &parameter.shape)?;
                 known.insert(name);
             }
             self.tensors.expect(&parameter.step(), Dtype::F32, &[])?;
@@ -225,10 +241,6 @@ impl<F: Read + Seek> Checkpoint<F> {
             None => Ok(()),
         }
     }
-}
-
-fn flush(numbers: &mut [f32]) {
-    numbers.iter_mut().for_each(|x| *x = x.flush());
 }
 
 impl<F> fmt::Debug for Checkpoint<F> {

@@ -2,9 +2,9 @@
 
 use super::Optimizer;
 use super::slot::Slot;
-use crate::Error;
 use crate::engine::{Follow, Tensor};
 use crate::rule::range;
+use crate::{Error, Format};
 
 pub(super) struct Ema {
     decay: f64,
@@ -67,7 +67,8 @@ impl<R> Optimizer<R> {
             ema.decay = decay;
         } else {
             let len = self.len();
-            let average = Slot::new("ema", len, self.taken()).ok_or(Error::Memory { slots: 1, len })?;
+            let average =
+                Slot::new("ema", Format::F32, len, self.taken()).ok_or(Error::Memory { slots: 1, len })?;
             self.ema = Some(Ema { decay, begun: false, swapped: false, average });
         }
         Ok(())
@@ -77,7 +78,7 @@ impl<R> Optimizer<R> {
     /// parameters are [in its place](Self::swap_ema).
     #[must_use]
     pub fn ema(&self) -> Option<&[f32]> {
-        self.ema.as_ref().filter(|ema| ema.begun && !ema.swapped).map(|ema| &*ema.average.numbers)
+        self.ema.as_ref().filter(|ema| ema.begun && !ema.swapped).and_then(|ema| ema.average.plain())
     }
 
     /// How much of itself the average keeps at a step; `None` if there is none.
@@ -96,7 +97,7 @@ impl<R> Optimizer<R> {
         self.ema.as_ref().ok_or(Error::NoEma)?.check()?;
         self.settled();
         if let Some(ema) = &mut self.ema {
-            ema.average.numbers.copy_from_slice(average);
+            ema.average.put(0..average.len(), average);
             ema.begun = true;
         }
         Ok(())
@@ -127,7 +128,7 @@ impl<R> Optimizer<R> {
     pub fn swap_ema(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;
         let ema = self.ema.as_mut().filter(|ema| ema.begun).ok_or(Error::NoEma)?;
-        let mut rest = &mut *ema.average.numbers;
+        let mut rest = ema.average.plain_mut().unwrap_or_default();
         for tensor in tensors {
             let (here, after) = rest.split_at_mut(tensor.lens().0);
             tensor.swap_params(here);

@@ -1,6 +1,7 @@
 //! Parameters that share hyperparameters.
 
 use super::Layout;
+use super::slot::Slot;
 use crate::rule::range;
 use crate::{Error, Formula, Rule, WithFormula};
 use core::ops::Range;
@@ -105,19 +106,25 @@ impl<R: Rule> Member<R> {
     ///
     /// # Errors
     /// [`Error::Memory`] if there is no room for it.
-    pub(super) fn gather(&self, all: &[f32]) -> Result<Vec<f32>, Error> {
+    pub(super) fn gather(&self, all: &Slot) -> Result<Vec<f32>, Error> {
         let len = self.group.ranges.iter().map(Range::len).sum();
         let mut part = Vec::new();
         part.try_reserve_exact(len).map_err(|_| Error::Memory { slots: 1, len })?;
-        self.group.ranges.iter().for_each(|range| part.extend_from_slice(&all[range.clone()]));
+        part.resize(len, 0.0);
+        let mut rest = &mut *part;
+        for range in self.group.ranges.iter().cloned() {
+            let (here, after) = rest.split_at_mut(range.len());
+            all.get(range, here);
+            rest = after;
+        }
         Ok(part)
     }
 
     /// Puts back what was gathered.
-    pub(super) fn scatter(&self, mut numbers: &[f32], all: &mut [f32]) {
+    pub(super) fn scatter(&self, mut numbers: &[f32], all: &mut Slot) {
         for range in self.group.ranges.iter().cloned() {
             let (here, rest) = numbers.split_at(range.len());
-            all[range].copy_from_slice(here);
+            all.put(range, here);
             numbers = rest;
         }
     }

@@ -3,32 +3,120 @@
 use super::Optimizer;
 use crate::buffer::{OF_VECS, apart};
 use crate::engine::Tensor;
-use crate::{Buffer, Error};
+use crate::store::Stream;
+use crate::{Buffer, Error, Format};
+use core::ops::Range;
 
 /// One number of state for each parameter, from zero.
 pub(super) struct Slot {
     pub(super) name: &'static str,
-    pub(super) numbers: Buffer,
+    pub(super) format: Format,
+    len: usize,
+    memory: Buffer,
 }
 
 impl Slot {
     /// Apart from what begins at the offsets that are taken.
     pub(super) fn new(
         name: &'static str,
+        format: Format,
         len: usize,
         taken: impl Iterator<Item = usize> + Clone,
     ) -> Option<Self> {
-        Some(Self { name, numbers: Buffer::at(apart(taken), len)? })
+        let memory = Buffer::at(apart(taken), len.checked_mul(format.bytes())?.div_ceil(4))?;
+        Some(Self { name, format, len, memory })
+    }
+
+    /// All numbers, to be stepped.
+    pub(super) fn stream(&mut self) -> Stream<'_> {
+        Stream::new(self.format, &mut self.memory, self.len)
+    }
+
+    /// All numbers, if they are kept as they are computed with.
+    pub(super) fn plain(&self) -> Option<&[f32]> {
+        (self.format == Format::F32).then_some(&self.memory)
+    }
+
+    pub(super) fn plain_mut(&mut self) -> Option<&mut [f32]> {
+        (self.format == Format::F32).then_some(&mut self.memory)
+    }
+
+    /// The bytes of some of the numbers.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &bytemuck::cast_slice(&self.memory)[self.in_bytes(range)]
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        let range = self.in_bytes(range);
+        &mut bytemuck::cast_slice_mut(&mut self.memory)[range]
+    }
+
+    #[cfg(feature = "checkpoint")]
+    const fn in_bytes(&self, range: Range<usize>) -> Range<usize> {
+        range.start * self.format.bytes()..range.end * self.format.bytes()
+    }
+
+    /// Some of the numbers, as they are computed with.
+    pub(super) fn get(&self, range: Range<usize>, to: &mut [f32]) {
+        Stream::decode_from(self.format, &self.memory, range, to);
+    }
+
+    /// Replaces some of the numbers by what these are rounded to.
+    pub(super) fn put(&mut self, range: Range<usize>, from: &[f32]) {
+        let (_, rest) = self.stream().split_at(range.start);
+        rest.split_at(range.len()).0.encode(from);
+    }
+
+    /// The same numbers in another format.
+    pub(super) fn converted(
+        &self,
+        format: Format,
+        taken: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Self, Error> {
+        let memory = Error::Memory { slots: 1, len: self.len };
+        let mut other = Self::new(self.name, format, self.len, taken).ok_or(memory)?;
+        let mut chunk = [0.0_f32; CHUNK];
+        for start in (0..self.len).step_by(CHUNK) {
+            let range = start..self.len.min(start + CHUNK);
+            let chunk = &mut chunk[..range.len()];
+            self.get(range.clone(), chunk);
+            // What the system maps lazily stays without memory.
+            if chunk.iter().any(|x| x.to_bits() != 0) {
+                other.put(range, chunk);
+            }
+        }
+        Ok(other)
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn first_not_zero(&self, range: Range<usize>) -> Option<usize> {
+        let mut number = [0.0];
+        range.into_iter().find(|&place| {
+            self.get(place..place + 1, &mut number);
+            number[0] != 0.0
+        })
+    }
+
+    pub(super) fn clear(&mut self, range: Range<usize>) {
+        for start in range.clone().step_by(CHUNK) {
+            let end = range.end.min(start + CHUNK);
+            self.put(start..end, &[0.0; CHUNK][..end - start]);
+        }
     }
 
     pub(super) fn try_clone(&self) -> Result<Self, Error> {
-        Ok(Self { name: self.name, numbers: self.numbers.try_clone()? })
+        Ok(Self { memory: self.memory.try_clone()?, ..*self })
     }
 
     pub(super) fn offset(&self) -> usize {
-        self.numbers.offset()
+        self.memory.offset()
     }
 }
+
+/// So many numbers are converted at a time.
+pub(super) const CHUNK: usize = 1 << 10;
 
 impl<R> Optimizer<R> {
     /// The offsets of pages that new slots are to be apart from.
@@ -52,11 +140,11 @@ impl<R> Optimizer<R> {
         for k in 0..self.state.len() {
             let (before, after) = self.state.split_at_mut(k);
             let taken = callers.into_iter().chain(before.iter().map(Slot::offset));
-            after[0].numbers.begin_at(apart(taken));
+            after[0].memory.begin_at(apart(taken));
         }
         if let Some(ema) = &mut self.ema {
             let taken = callers.into_iter().chain(self.state.iter().map(Slot::offset));
-            ema.average.numbers.begin_at(apart(taken));
+            ema.average.memory.begin_at(apart(taken));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! State, in and out.
 
 use super::Optimizer;
-use crate::{Error, Lane, Rule};
+use super::slot::{CHUNK, Slot};
+use crate::{Error, Format, Lane, Rule};
 
 impl<R: Rule> Optimizer<R> {
     /// The names of all state: those of the first group's rule, then what others have besides.
@@ -44,10 +45,56 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// The state of the name, one number for each parameter, zero in groups whose rule has no such slot; `None` if no
-    /// group's rule has it.
+    /// group's rule has it, or it is kept in another [format](Self::set_state_format) than `f32`.
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&[f32]> {
-        self.state.iter().find(|slot| slot.name == name).map(|slot| &*slot.numbers)
+        self.state.iter().find(|slot| slot.name == name).and_then(Slot::plain)
+    }
+
+    /// The state of the name, whatever its format, as it is computed with.
+    ///
+    /// # Errors
+    /// [`Error::NoState`] if no group's rule has the name, [`Error::Length`] if there is not a number for each parameter.
+    pub fn read_state(&self, name: &str, numbers: &mut [f32]) -> Result<(), Error> {
+        let slot = &self.state[self.slot(name)?];
+        self.layout.check_len(slot.name, numbers.len())?;
+        slot.get(0..numbers.len(), numbers);
+        Ok(())
+    }
+
+    /// What the state of the name is kept as; `None` if no group's rule has it.
+    #[must_use]
+    pub fn state_format(&self, name: &str) -> Option<Format> {
+        self.state.iter().find(|slot| slot.name == name).map(|slot| slot.format)
+    }
+
+    /// Keeps the state of a name in another format from now on, or with `None` all state, also that which a
+    /// [switch](Self::set_rule) adds later. Best before the first step; what there is by then is rounded once.
+    ///
+    /// Every step computes with `f32` in any case, and rounds what it leaves.
+    ///
+    /// # Errors
+    /// [`Error::NoState`] if no group's rule has the name, [`Error::Memory`] if there is no room for it. Nothing has changed then.
+    pub fn set_state_format<'n>(
+        &mut self,
+        name: impl Into<Option<&'n str>>,
+        format: Format,
+    ) -> Result<(), Error> {
+        let name = name.into();
+        let slots = match name {
+            Some(name) => self.slot(name)?..self.slot(name)? + 1,
+            None => 0..self.state.len(),
+        };
+        let mut converted = Vec::new();
+        for slot in &self.state[slots.clone()] {
+            let taken = self.taken().chain(converted.iter().map(Slot::offset));
+            converted.push(slot.converted(format, taken)?);
+        }
+        self.state.splice(slots, converted);
+        if name.is_none() {
+            self.format = format;
+        }
+        Ok(())
     }
 
     /// Puts state in place of what there is, bit for bit; but what is subnormal becomes zero, as a step would store it.
@@ -56,9 +103,7 @@ impl<R: Rule> Optimizer<R> {
     /// [`Error::NoState`] if no group's rule has the name, [`Error::Length`] if there is not a number for each parameter,
     /// [`Error::Stateless`] if one is not zero in a group whose rule does not have the name. Nothing has been written then.
     pub fn set_state(&mut self, name: &str, numbers: &[f32]) -> Result<(), Error> {
-        let slot = self.state.iter().position(|slot| slot.name == name);
-        let slot = slot
-            .ok_or_else(|| Error::NoState { name: name.to_owned(), known: self.state_names().collect() })?;
+        let slot = self.slot(name)?;
         let name = self.state[slot].name;
         self.layout.check_len(name, numbers.len())?;
         for (group, member) in self.members.iter().enumerate().filter(|(_, of)| !of.names.contains(&name)) {
@@ -69,8 +114,19 @@ impl<R: Rule> Optimizer<R> {
             }
         }
         self.settled();
-        self.state[slot].numbers.iter_mut().zip(numbers).for_each(|(to, from)| *to = from.flush());
+        for (k, numbers) in numbers.chunks(CHUNK).enumerate() {
+            let mut flushed = [0.0; CHUNK];
+            flushed.iter_mut().zip(numbers).for_each(|(to, from)| *to = from.flush());
+            let start = k * CHUNK;
+            self.state[slot].put(start..start + numbers.len(), &flushed[..numbers.len()]);
+        }
         Ok(())
+    }
+
+    /// Which slot has a name.
+    pub(super) fn slot(&self, name: &str) -> Result<usize, Error> {
+        let slot = self.state.iter().position(|slot| slot.name == name);
+        slot.ok_or_else(|| Error::NoState { name: name.to_owned(), known: self.state_names().collect() })
     }
 
     /// Counts from so many steps on, of which schedules take notice. That is not enough to resume: rules count the steps of

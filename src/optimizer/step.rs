@@ -95,12 +95,12 @@ impl<R: Rule> Optimizer<R> {
 
         let mut state: [_; SLOTS + 1] = Default::default();
         for (place, slot) in state.iter_mut().zip(&mut self.state) {
-            *place = &mut *slot.numbers;
+            *place = slot.stream();
         }
         let mut beside = Beside { measured: pipeline.measure_update, follow: None };
         if let Some(ema) = &mut self.ema {
             beside.follow = Some(ema.follow());
-            state[SLOTS] = &mut *ema.average.numbers;
+            state[SLOTS] = ema.average.stream();
         }
         let change = Sweep { level, parallelism, beside }.run(tensors, &mut state, &plan);
         if let Some(error) = plan.unlike.into_inner() {

@@ -52,7 +52,7 @@ impl<R: Rule> Optimizer<R> {
         for name in new.names.iter().filter(|name| !had(name)) {
             let taken = self.taken().chain(added.iter().map(Slot::offset));
             let memory = Error::Memory { slots: new.names.len(), len: self.len() };
-            added.push(Slot::new(name, self.len(), taken).ok_or(memory)?);
+            added.push(Slot::new(name, self.format, self.len(), taken).ok_or(memory)?);
         }
 
         // What moves to another slot is taken out before anything is written, as two may change places.
@@ -61,7 +61,7 @@ impl<R: Rule> Optimizer<R> {
             let meaning = new.rule.meaning(name);
             match old.names.iter().find(|of| old.rule.meaning(of) == meaning) {
                 Some(&from) if from == name => stays.push(name),
-                Some(from) => moves.push((name, old.gather(self.state(from).unwrap_or_default())?)),
+                Some(from) => moves.push((name, old.gather(&self.state[self.slot(from)?])?)),
                 None => {}
             }
         }
@@ -73,9 +73,9 @@ impl<R: Rule> Optimizer<R> {
         self.state.extend(added);
         for slot in self.state.iter_mut().filter(|slot| !stays.contains(&slot.name)) {
             if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
-                old.scatter(numbers, &mut slot.numbers);
+                old.scatter(numbers, slot);
             } else if old.names.contains(&slot.name) {
-                old.group.ranges.iter().for_each(|range| slot.numbers[range.clone()].fill(0.0));
+                old.group.ranges.iter().for_each(|range| slot.clear(range.clone()));
             }
         }
         self.members[group] = new;

@@ -33,6 +33,8 @@ mod bits;
 mod checkpoint;
 #[cfg(feature = "serde")]
 mod errors;
+#[cfg(all(feature = "half", feature = "serde"))]
+mod formats;
 #[cfg(feature = "serde")]
 mod fuzzed;
 #[cfg(feature = "serde")]

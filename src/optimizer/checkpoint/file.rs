@@ -203,6 +203,10 @@ impl<F: Read + Seek> Tensors<F> {
         self.infos.contains_key(name)
     }
 
+    pub(super) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.infos.get(name).map(|info| info.dtype)
+    }
+
     /// How many bytes a tensor has.
     pub(super) fn len(&self, name: &str) -> Result<usize, Error> {
         self.info(name).map(|info| info.data_offsets.1 - info.data_offsets.0)

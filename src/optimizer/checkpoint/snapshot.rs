@@ -3,7 +3,7 @@
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
 use super::replace::replace;
-use super::tensors::{EXTRA, cut};
+use super::tensors::{EXTRA, cut, dtype};
 use super::{Error, Recorded, recorded};
 use crate::{Optimizer, Tensor};
 use safetensors::Dtype;
@@ -118,8 +118,9 @@ fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
         let parts = optimizer.parts(&parameter.range);
         for slot in optimizer.slots_of(&parts) {
             let slot = &optimizer.state[slot];
-            let here = &slot.numbers[parameter.range.clone()];
-            entries.push(numbers(parameter.state(slot.name), &parameter.shape, vec![here]));
+            let pieces = vec![Cow::Borrowed(slot.bytes(parameter.range.clone()))];
+            let (name, dtype) = (parameter.state(slot.name), dtype(slot.format));
+            entries.push(Entry { name, dtype, shape: parameter.shape.clone(), pieces });
         }
         if let Some(average) = optimizer.ema() {
             let here = &average[parameter.range.clone()];

@@ -1,12 +1,24 @@
 //! Which tensor of a file is which part of an optimizer.
 
-use crate::{Error, Layout, Optimizer, Rule};
+use crate::{Error, Format, Layout, Optimizer, Rule};
 use core::ops::{Deref, Range};
+use safetensors::Dtype;
 
 /// The name of the one tensor of parameters that have no names.
 const PARAMS: &str = "params";
 /// What a trainer has added.
 pub(super) const EXTRA: &str = "extra";
+
+/// What a format is called in a file.
+pub(super) const fn dtype(format: Format) -> Dtype {
+    match format {
+        Format::F32 => Dtype::F32,
+        #[cfg(feature = "half")]
+        Format::Bf16 => Dtype::BF16,
+        #[cfg(feature = "half")]
+        Format::F16 => Dtype::F16,
+    }
+}
 
 /// A parameter of a file: a tensor of the layout, or all parameters.
 pub(super) struct Parameter<'a> {
@@ -72,7 +84,7 @@ impl<R: Rule> Optimizer<R> {
         for (range, group) in
             parts.iter().filter(|(_, group)| !self.members[*group].names.contains(&slot.name))
         {
-            if let Some(first) = range.clone().find(|&place| slot.numbers[place] != 0.0) {
+            if let Some(first) = slot.first_not_zero(range.clone()) {
                 return Err(Error::Stateless { group: *group, name: slot.name, first });
             }
         }
