@@ -33,7 +33,7 @@ pub struct Buffer {
     numbers: Range<usize>,
 }
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 const LINE: usize = 64;
 
 /// Where large `Vec`s begin in their pages, behind what the allocator notes about them. Small ones begin anywhere.
@@ -107,7 +107,7 @@ impl Buffer {
 }
 
 /// Where in its page a slice begins.
-pub(crate) fn offset_of(numbers: &[f32]) -> usize {
+fn offset_of(numbers: &[f32]) -> usize {
     numbers.as_ptr().addr() % PAGE
 }
 

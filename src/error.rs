@@ -178,6 +178,11 @@ pub enum Error {
     /// There is no average of the weights: it was not asked for, or no step has been taken since.
     #[error("there is no average of the weights: `set_ema` asks for one, which begins at the next step")]
     NoEma,
+    /// Parameters that are no `f32` cannot change places with their average.
+    #[error(
+        "only parameters in f32 can change places with their average, which would lose its bits in others"
+    )]
+    SwapFormat,
     /// The parameters have changed places with their average.
     #[error("the parameters are in the place of their average: swap them back first")]
     Swapped,

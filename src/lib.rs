@@ -39,4 +39,4 @@ pub use scaler::LossScaler;
 #[doc(inline)]
 pub use schedule::{ReduceOnPlateau, Schedule};
 pub use stopping::Stopping;
-pub use store::Format;
+pub use store::{Element, Format};

@@ -1,10 +1,12 @@
 //! Formats in which numbers rest. A format knows no formula, and no formula a format.
 
+mod element;
 #[cfg(feature = "half")]
 mod half;
 mod stream;
 
-pub(crate) use stream::Stream;
+pub use element::Element;
+pub(crate) use stream::{Source, Stream};
 
 #[cfg(feature = "checkpoint")]
 use crate::Lane;

@@ -105,7 +105,7 @@ mod unix {
         optimizer.set_steps(round);
         optimizer.set_state("exp_avg", &params).unwrap();
         optimizer.set_state("exp_avg_sq", &params).unwrap();
-        let tensors = [Tensor::new(&mut params, &[])];
+        let tensors = [Tensor::of(&mut params)];
         let snapshot = Snapshot::of(&optimizer).params(&tensors).extra(&round);
         snapshot.on_progress(|_, _| at_chunk()).save(path).unwrap();
     }
@@ -115,7 +115,7 @@ mod unix {
         let mut checkpoint = Checkpoint::open(path).unwrap();
         let optimizer: Optimizer<AdamW> = checkpoint.optimizer(LEN).unwrap();
         let mut params = vec![0.0; LEN];
-        checkpoint.params(&mut [Tensor::new(&mut params, &[])]).unwrap();
+        checkpoint.params(&mut [Tensor::of(&mut params)]).unwrap();
         let round = optimizer.steps();
         assert_eq!(checkpoint.extra::<u64>().unwrap(), round);
         for numbers in [&params, optimizer.state("exp_avg").unwrap(), optimizer.state("exp_avg_sq").unwrap()]

@@ -69,7 +69,7 @@ mod linux {
         let mut params = vec![0.5; LEN];
         optimizer.set_state("exp_avg", &params).unwrap();
         optimizer.set_state("exp_avg_sq", &params).unwrap();
-        let tensors = [Tensor::new(&mut params, &[])];
+        let tensors = [Tensor::of(&mut params)];
         growth("to save", || Snapshot::of(&optimizer).params(&tensors).save(path).unwrap(), SPARE);
     }
 
@@ -79,7 +79,7 @@ mod linux {
             let mut checkpoint = Checkpoint::open(path).unwrap();
             checkpoint.verify().unwrap();
             loaded = Some(checkpoint.optimizer::<AdamW>(LEN).unwrap());
-            checkpoint.params(&mut [Tensor::new(&mut params, &[])]).unwrap();
+            checkpoint.params(&mut [Tensor::of(&mut params)]).unwrap();
         };
         growth("to load", load, STATE + SPARE);
         let loaded = loaded.unwrap();

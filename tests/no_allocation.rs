@@ -95,13 +95,9 @@ fn trainer() {
             let broken = first.and_then(|first| optimizer.layout().at(first));
             assert_eq!(broken, report.skipped.then_some(("bias", 7)));
             if optimizer.ema().is_some() {
-                optimizer
-                    .swap_ema(&mut [Tensor::new(&mut weight, &[]), Tensor::new(&mut bias, &[])])
-                    .unwrap();
+                optimizer.swap_ema(&mut [Tensor::of(&mut weight), Tensor::of(&mut bias)]).unwrap();
                 stopping.observe(f64::from(weight[0]));
-                optimizer
-                    .swap_ema(&mut [Tensor::new(&mut weight, &[]), Tensor::new(&mut bias, &[])])
-                    .unwrap();
+                optimizer.swap_ema(&mut [Tensor::of(&mut weight), Tensor::of(&mut bias)]).unwrap();
             }
         }
     });

@@ -19,13 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut checkpoint = Checkpoint::open(from)?;
     let layout = checkpoint.layout().clone();
     let mut params = vec![0.0; layout.len()];
-    checkpoint.params(&mut [Tensor::new(&mut params, &[])])?;
+    checkpoint.params(&mut [Tensor::of(&mut params)])?;
     let mut optimizer: Optimizer<AnyRule> = checkpoint.optimizer(layout)?;
     for _ in 0..50 {
         let grads = gradients(optimizer.steps(), params.len());
         optimizer.step(&mut params, &grads)?;
     }
-    Snapshot::of(&optimizer).params(&[Tensor::new(&mut params, &[])]).save(to)?;
+    Snapshot::of(&optimizer).params(&[Tensor::of(&mut params)]).save(to)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Sums over many elements, the same to the bit whatever the vectors, the threads, and the cut into tensors.
 
+use super::sweep::each_decoded;
 use super::tree::{Part, tree};
 use super::{Level, Parallelism, Run, Tensor};
 use core::mem::take;
@@ -37,8 +38,10 @@ pub(crate) fn measure(
             if group.is_some() {
                 let mut start = part.start;
                 take(&mut part.span).for_each(|tensor| {
-                    gradients.add(level, start, tensor.grads());
-                    start += tensor.grads().len();
+                    each_decoded(level, tensor.grads(), |grads| {
+                        gradients.add(level, start, grads);
+                        start += grads.len();
+                    });
                 });
             }
         });

@@ -1,7 +1,7 @@
 //! Layers, whose formulas depend on sums over them.
 
 use super::fold::{Sums, join};
-use super::stage;
+use super::stage::{self, Stored};
 use super::sweep::{Same, Sweep, select};
 use super::tree::{Part, Room, both, tree};
 use super::{Level, Parallelism, Plan, Run};
@@ -71,7 +71,8 @@ fn measure<F: Formula<S>, const S: usize>(
         // A layer is of one tensor.
         for mut tensor in take(&mut part.span) {
             let (params, grads) = tensor.both();
-            stage::survey(level, formula, params, grads, select(part.state, slots), &mut sums);
+            let state = select(part.state, slots);
+            stage::survey(level, formula, Stored { params, grads, state }, &mut sums);
         }
         sums.map(Sums::total)
     };

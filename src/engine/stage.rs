@@ -1,4 +1,4 @@
-//! State in formats that are not computed with: block by block, into scratch and back.
+//! Formats that are not computed with: block by block, into scratch and back.
 //!
 //! A block stays in the nearest cache, so that memory sees each byte once. The loop over it is the one that there is, so formats
 //! add to what is compiled and do not multiply it.
@@ -8,26 +8,32 @@ use super::fold::Sums;
 use super::sweep::split_off;
 use super::walk::{self, Streams};
 use crate::Formula;
-use crate::store::Stream;
+use crate::store::{Source, Stream};
 use core::mem::take;
 
 /// So many elements that the scratch of some slots is a fraction of the nearest cache; a multiple of a lane. Where blocks are
 /// longer, memory waits while one is computed.
-const STAGE: usize = 512;
+pub(super) const STAGE: usize = 512;
+
+/// Parallel numbers of one length, in any formats.
+pub(super) struct Stored<'a, const S: usize> {
+    pub(super) params: Stream<'a>,
+    pub(super) grads: Source<'a>,
+    pub(super) state: [Stream<'a>; S],
+}
 
 /// Applies the formula to every element.
 #[inline(always)]
-pub(super) fn walk<F: Formula<S>, const S: usize>(
-    level: Level,
-    formula: &F,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [Stream<'_>; S],
-) {
-    match plain(state) {
-        Ok(state) => walk::walk(level, formula, Streams { params, grads, state }),
-        Err(state) => staged(level, formula, params, grads, state),
+pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
+    match stored.plain() {
+        Ok(streams) => walk::walk(level, formula, streams),
+        Err(stored) => staged(level, formula, stored),
     }
+}
+
+#[inline(never)]
+fn staged<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
+    stored.blocks(level, true, |streams| walk::walk(level, formula, streams));
 }
 
 /// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, and writes nothing.
@@ -35,87 +41,95 @@ pub(super) fn walk<F: Formula<S>, const S: usize>(
 pub(super) fn survey<F: Formula<S>, const S: usize>(
     level: Level,
     formula: &F,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [Stream<'_>; S],
+    stored: Stored<'_, S>,
     sums: &mut [Sums; 2],
 ) {
-    match plain(state) {
-        Ok(state) => walk::survey(level, formula, Streams { params, grads, state }, sums),
-        Err(state) => blocks(level, params, grads, state, false, |streams| {
-            walk::survey(level, formula, streams, sums);
-        }),
+    match stored.plain() {
+        Ok(streams) => walk::survey(level, formula, streams, sums),
+        Err(stored) => stored.blocks(level, false, |streams| walk::survey(level, formula, streams, sums)),
     }
 }
 
-/// As they are, if all are computed with so.
-#[inline(always)]
-fn plain<const S: usize>(state: [Stream<'_>; S]) -> Result<[&mut [f32]; S], [Stream<'_>; S]> {
-    if state.iter().all(Stream::is_plain) {
-        Ok(state.map(|slot| slot.into_plain().unwrap_or_default()))
-    } else {
-        Err(state)
+impl<'a, const S: usize> Stored<'a, S> {
+    /// As they are, if all are computed with so.
+    #[inline(always)]
+    fn plain(self) -> Result<Streams<'a, S>, Self> {
+        match self {
+            Self { params: Stream::F32(params), grads: Source::F32(grads), state }
+                if state.iter().all(Stream::is_plain) =>
+            {
+                let state = state.map(|slot| slot.into_plain().unwrap_or_default());
+                Ok(Streams { params, grads, state })
+            }
+            other => Err(other),
+        }
     }
-}
 
-#[inline(never)]
-fn staged<F: Formula<S>, const S: usize>(
-    level: Level,
-    formula: &F,
-    params: &mut [f32],
-    grads: &[f32],
-    state: [Stream<'_>; S],
-) {
-    blocks(level, params, grads, state, true, |streams| walk::walk(level, formula, streams));
-}
-
-#[inline(always)]
-fn blocks<const S: usize>(
-    level: Level,
-    mut params: &mut [f32],
-    grads: &[f32],
-    mut state: [Stream<'_>; S],
-    written: bool,
-    mut visit: impl FnMut(Streams<'_, S>),
-) {
-    let mut scratch = [[0.0; STAGE]; S];
-    for grads in grads.chunks(STAGE) {
-        let len = grads.len();
-        let (here, rest) = take(&mut params).split_at_mut(len);
-        params = rest;
-        let mut slots = split_off(&mut state, len);
-        let mut scratch = scratch.each_mut().map(|scratch| &mut scratch[..len]);
-        level.run(
-            #[inline(always)]
-            || {
-                for k in 0..S {
-                    if !slots[k].is_plain() {
-                        slots[k].decode(scratch[k]);
-                    }
-                }
-            },
-        );
-        let mut scratch_of = scratch.each_mut().into_iter();
-        let state = slots.each_mut().map(|slot| match (slot, scratch_of.next()) {
-            (Stream::F32(numbers), _) => &mut **numbers,
-            #[cfg(feature = "half")]
-            (_, Some(scratch)) => &mut **scratch,
-            #[cfg(feature = "half")]
-            (_, None) => &mut [],
-        });
-        drop(scratch_of);
-        visit(Streams { params: here, grads, state });
-        if written {
+    /// Visits all as they are computed with. What is `written` goes back, but gradients.
+    #[inline(always)]
+    fn blocks(mut self, level: Level, written: bool, mut visit: impl FnMut(Streams<'_, S>)) {
+        let mut scratch = [[0.0; STAGE]; S];
+        let [mut params_scratch, mut grads_scratch] = [[0.0; STAGE]; 2];
+        while !self.grads.is_empty() {
+            let len = STAGE.min(self.grads.len());
+            let (grads, rest) = self.grads.split_at(len);
+            self.grads = rest;
+            let (mut params, rest) = take(&mut self.params).split_at(len);
+            self.params = rest;
+            let mut state = split_off(&mut self.state, len);
+            let [p, g] = [&mut params_scratch, &mut grads_scratch].map(|scratch| &mut scratch[..len]);
+            let mut s = scratch.each_mut().map(|scratch| &mut scratch[..len]);
             level.run(
                 #[inline(always)]
                 || {
+                    if !params.is_plain() {
+                        params.as_source().decode(p);
+                    }
+                    if grads.plain().is_none() {
+                        grads.decode(g);
+                    }
                     for k in 0..S {
-                        if !slots[k].is_plain() {
-                            slots[k].encode(scratch[k]);
+                        if !state[k].is_plain() {
+                            state[k].as_source().decode(s[k]);
                         }
                     }
                 },
             );
+            visit(Streams {
+                params: here(&mut params, p),
+                grads: grads.plain().unwrap_or(g),
+                state: pairs(&mut state, &mut s),
+            });
+            if written {
+                level.run(
+                    #[inline(always)]
+                    || {
+                        if !params.is_plain() {
+                            params.encode(p);
+                        }
+                        for k in 0..S {
+                            if !state[k].is_plain() {
+                                state[k].encode(s[k]);
+                            }
+                        }
+                    },
+                );
+            }
         }
     }
+}
+
+/// The numbers themselves if they are computed with, else their scratch.
+#[inline(always)]
+fn here<'a>(stream: &'a mut Stream<'_>, scratch: &'a mut [f32]) -> &'a mut [f32] {
+    stream.borrow().into_plain().unwrap_or(scratch)
+}
+
+#[inline(always)]
+fn pairs<'a, const S: usize>(
+    streams: &'a mut [Stream<'_>; S],
+    scratch: &'a mut [&mut [f32]; S],
+) -> [&'a mut [f32]; S] {
+    let mut scratch = scratch.iter_mut();
+    streams.each_mut().map(|stream| scratch.next().map(|scratch| here(stream, scratch)).unwrap_or_default())
 }

@@ -2,13 +2,13 @@
 
 use super::fold::{BLOCK, ChangeSums, join};
 use super::share::share;
-use super::stage;
+use super::stage::{self, STAGE, Stored};
 use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
 use super::walk::{Streams, walk};
 use super::{Level, Parallelism, Plan, Run};
 use crate::formula::Average;
-use crate::store::Stream;
+use crate::store::{Source, Stream};
 use crate::{Formula, Lane, WithFormula};
 use core::array::from_fn;
 use core::mem::take;
@@ -60,8 +60,7 @@ impl Sweep {
         let Self { level, parallelism, beside } = self;
         let update = |part: &mut Part<'_, '_, '_>, mut changes: Option<&mut ChangeSums>| {
             part.each_run(&|start| plan.run(start), |group, part| {
-                let average =
-                    part.state.get_mut(SLOTS).map(take).and_then(|average| average.into_plain().ok());
+                let average = part.state.get_mut(SLOTS).map(take).and_then(|average| average.into_plain());
                 let (changes, average) = (changes.as_deref_mut(), average.unwrap_or_default());
                 let mut visit = Visit { level, start: part.start, changes, follow: beside.follow, average };
                 match group {
@@ -146,7 +145,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
             let state = split_off(&mut state, tensor.params.len());
             match tensor {
                 Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
-                    stage::walk(visit.level, &formula, params, grads, state);
+                    stage::walk(visit.level, &formula, Stored { params, grads, state });
                 }
                 tensor => visit.update(&formula, tensor, state),
             }
@@ -176,18 +175,22 @@ impl Visit<'_, '_> {
         mut tensor: Tensor<'_>,
         mut state: [Stream<'_>; S],
     ) {
+        let mut scratch = [0.0; STAGE];
+        let longest = if tensor.params.is_plain() { BLOCK } else { STAGE };
         while !tensor.params.is_empty() {
-            let len = BLOCK.min(tensor.params.len());
+            let len = longest.min(tensor.params.len());
             let (mut block, rest) = tensor.split_at(len);
             if let Some(changes) = &mut self.changes {
-                changes.before(block.params);
+                changes.before(decoded(self.level, block.params.as_source(), &mut scratch));
             }
             let (params, grads) = block.both();
-            stage::walk(self.level, formula, params, grads, split_off(&mut state, len));
+            let state = split_off(&mut state, len);
+            stage::walk(self.level, formula, Stored { params, grads, state });
+            let params = decoded(self.level, block.params.as_source(), &mut scratch);
             if let Some(changes) = &mut self.changes {
-                changes.after(self.level, self.start, block.params);
+                changes.after(self.level, self.start, params);
             }
-            self.follow(block.params);
+            self.follow(params);
             block.zero();
             self.start += len;
             tensor = rest;
@@ -195,7 +198,9 @@ impl Visit<'_, '_> {
     }
 
     fn frozen(&mut self, mut tensor: Tensor<'_>) {
-        self.follow(tensor.params);
+        if self.follow.is_some() {
+            each_decoded(self.level, tensor.params.as_source(), |params| self.follow(params));
+        }
         tensor.zero();
     }
 
@@ -221,6 +226,31 @@ impl Formula<0> for Moving {
     #[inline(always)]
     fn update<L: Lane>(&self, average: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
         (self.0.update(average, x), [])
+    }
+}
+
+/// Numbers as they are computed with: themselves, or in scratch.
+pub(super) fn decoded<'a>(level: Level, source: Source<'a>, scratch: &'a mut [f32; STAGE]) -> &'a [f32] {
+    source.plain().unwrap_or_else(|| {
+        let scratch = &mut scratch[..source.len()];
+        level.run(
+            #[inline(always)]
+            || source.decode(scratch),
+        );
+        scratch
+    })
+}
+
+/// Visits numbers as they are computed with, all at once or block by block.
+pub(super) fn each_decoded(level: Level, mut source: Source<'_>, mut visit: impl FnMut(&[f32])) {
+    if let Some(plain) = source.plain() {
+        return visit(plain);
+    }
+    let mut scratch = [0.0; STAGE];
+    while !source.is_empty() {
+        let (block, rest) = source.split_at(STAGE.min(source.len()));
+        visit(decoded(level, block, &mut scratch));
+        source = rest;
     }
 }
 

@@ -1,6 +1,8 @@
 //! Many slices in one call.
 
-use crate::buffer::offset_of;
+use crate::Element;
+use crate::buffer::PAGE;
+use crate::store::{Source, Stream};
 use core::mem::take;
 
 /// Parameters with their gradients, as they are handed to a step.
@@ -19,106 +21,108 @@ use core::mem::take;
 /// ```
 #[derive(Debug, Default)]
 pub struct Tensor<'a> {
-    pub(super) params: &'a mut [f32],
+    pub(super) params: Stream<'a>,
     pub(super) grads: Grads<'a>,
     pub(crate) name: Option<&'a str>,
 }
 
 #[derive(Debug)]
 pub(super) enum Grads<'a> {
-    Keep(&'a [f32]),
-    Zero(&'a mut [f32]),
+    Keep(Source<'a>),
+    Zero(Stream<'a>),
 }
 
 impl<'a> Tensor<'a> {
-    /// Gradients that are only read. A step checks that there are as many as parameters.
+    /// Gradients that are only read. A step checks that there are as many as parameters. Each of the two may be of any
+    /// [`Element`].
     #[must_use]
-    pub const fn new(params: &'a mut [f32], grads: &'a [f32]) -> Self {
-        Self { params, grads: Grads::Keep(grads), name: None }
+    pub fn new<P: Element, G: Element>(params: &'a mut [P], grads: &'a [G]) -> Self {
+        Self { params: P::stream(params), grads: Grads::Keep(G::source(grads)), name: None }
     }
 
     /// Gradients that are set to zero in the same pass, also by a step that is skipped, but not by one that fails.
     #[must_use]
-    pub const fn zeroing(params: &'a mut [f32], grads: &'a mut [f32]) -> Self {
-        Self { params, grads: Grads::Zero(grads), name: None }
+    pub fn zeroing<P: Element, G: Element>(params: &'a mut [P], grads: &'a mut [G]) -> Self {
+        Self { params: P::stream(params), grads: Grads::Zero(G::stream(grads)), name: None }
+    }
+
+    /// Parameters alone, where no gradients are asked for.
+    #[must_use]
+    pub fn of<P: Element>(params: &'a mut [P]) -> Self {
+        Self { params: P::stream(params), ..Self::default() }
     }
 
     /// The same with a name, which must then be that of its place in the optimizer's [`Layout`](crate::Layout). It says
     /// nothing to an optimizer that was made without one.
     #[must_use]
-    pub const fn named(self, name: &'a str) -> Self {
+    pub fn named(self, name: &'a str) -> Self {
         Self { name: Some(name), ..self }
     }
 
     /// How many parameters and how many gradients.
-    pub(crate) fn lens(&self) -> (usize, usize) {
+    pub(crate) const fn lens(&self) -> (usize, usize) {
         (self.params.len(), self.grads().len())
     }
 
     #[cfg(feature = "checkpoint")]
-    pub(crate) const fn params(&self) -> &[f32] {
-        self.params
+    pub(crate) const fn params(&self) -> Source<'_> {
+        self.params.as_source()
     }
 
-    #[cfg(feature = "checkpoint")]
-    pub(crate) const fn params_mut(&mut self) -> &mut [f32] {
-        self.params
-    }
-
-    /// Parameters and as many others change places.
-    pub(crate) fn swap_params(&mut self, others: &mut [f32]) {
-        self.params.swap_with_slice(others);
+    pub(crate) const fn params_mut(&mut self) -> Stream<'_> {
+        self.params.borrow()
     }
 
     /// Where in their pages parameters and gradients begin.
     pub(crate) fn offsets(&self) -> [usize; 2] {
-        [offset_of(self.params), offset_of(self.grads())]
+        [self.params.as_source(), self.grads()].map(|numbers| numbers.addr() % PAGE)
     }
 
     /// Gradients that are only to be measured have no parameters.
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.grads().len()
     }
 
-    pub(super) fn grads(&self) -> &[f32] {
+    pub(super) const fn grads(&self) -> Source<'_> {
         match &self.grads {
-            Grads::Keep(grads) => grads,
-            Grads::Zero(grads) => grads,
+            Grads::Keep(grads) => *grads,
+            Grads::Zero(grads) => grads.as_source(),
         }
     }
 
     pub(crate) fn zero(&mut self) {
         if let Grads::Zero(grads) = &mut self.grads {
-            grads.fill(0.0);
+            grads.clear();
         }
     }
 
     /// Its parameters and gradients.
-    pub(super) fn both(&mut self) -> (&mut [f32], &[f32]) {
+    pub(super) const fn both(&mut self) -> (Stream<'_>, Source<'_>) {
         let grads = match &self.grads {
-            Grads::Keep(grads) => grads,
-            Grads::Zero(grads) => &**grads,
+            Grads::Keep(grads) => *grads,
+            Grads::Zero(grads) => grads.as_source(),
         };
-        (self.params, grads)
+        (self.params.borrow(), grads)
     }
 
     fn borrow(&mut self) -> Tensor<'_> {
         let grads = match &mut self.grads {
-            Grads::Keep(grads) => Grads::Keep(grads),
-            Grads::Zero(grads) => Grads::Zero(grads),
+            Grads::Keep(grads) => Grads::Keep(*grads),
+            Grads::Zero(grads) => Grads::Zero(grads.borrow()),
         };
-        Tensor { params: self.params, grads, name: None }
+        Tensor { params: self.params.borrow(), grads, name: None }
     }
 
     pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
-        let (params, params_right) = self.params.split_at_mut_checked(mid).unwrap_or_default();
+        let (params, params_right) =
+            if self.params.is_empty() { Default::default() } else { self.params.split_at(mid) };
         let (grads, grads_right) = match self.grads {
             Grads::Keep(grads) => {
                 let (left, right) = grads.split_at(mid);
                 (Grads::Keep(left), Grads::Keep(right))
             }
             Grads::Zero(grads) => {
-                let (left, right) = grads.split_at_mut(mid);
+                let (left, right) = grads.split_at(mid);
                 (Grads::Zero(left), Grads::Zero(right))
             }
         };
@@ -129,7 +133,7 @@ impl<'a> Tensor<'a> {
 
 impl Default for Grads<'_> {
     fn default() -> Self {
-        Self::Keep(&[])
+        Self::Keep(Source::default())
     }
 }
 

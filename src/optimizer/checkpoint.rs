@@ -13,6 +13,7 @@ pub use error::Error;
 pub use recorded::Recorded;
 pub use snapshot::Snapshot;
 
+use crate::store::Stream;
 use crate::{Format, Group, Layout, Optimizer, Tensor};
 use file::Tensors;
 use record::Record;
@@ -77,7 +78,8 @@ impl<F: Read + Seek> Checkpoint<F> {
         let layout = record.layout()?;
         if tensors.names().any(|name| name.starts_with("model.")) {
             for parameter in layout.parameters() {
-                tensors.expect(&parameter.model(), Dtype::F32, &parameter.shape)?;
+                let name = parameter.model();
+                tensors.expect(&name, tensors.dtype(&name).unwrap_or(Dtype::F32), &parameter.shape)?;
             }
         }
         if tensors.has(EXTRA) {
@@ -131,7 +133,7 @@ impl<F: Read + Seek> Checkpoint<F> {
             for slot in optimizer.slots_of(&parts) {
                 let state = &mut optimizer.state[slot];
                 let (name, format) = (parameter.state(state.name), state.format);
-                let here = state.bytes_mut(parameter.range.clone());
+                let here = state.part(parameter.range.clone()).bytes_mut();
                 self.tensors.get(&name, &mut [here], |bytes| format.flush(bytes))?;
                 optimizer.check_stateless(slot, &parts)?;
             }
@@ -142,7 +144,7 @@ impl<F: Read + Seek> Checkpoint<F> {
                 return Err(Error::Steps { name: parameter.step(), expected, found });
             }
             if let Some(ema) = optimizer.ema.as_mut().filter(|ema| ema.begun) {
-                let here = ema.average.bytes_mut(parameter.range.clone());
+                let here = ema.average.part(parameter.range.clone()).bytes_mut();
                 self.tensors.get(&parameter.ema(), &mut [here], |_| ())?;
             }
         }
@@ -158,12 +160,16 @@ impl<F: Read + Seek> Checkpoint<F> {
     pub fn params(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;
         let parameters = self.layout.parameters();
-        for parameter in &parameters {
+        let formats = cut(tensors.iter().map(Tensor::params), &parameters);
+        for (parameter, pieces) in parameters.iter().zip(formats) {
+            for piece in pieces {
+                self.tensors.expect(&parameter.model(), dtype(piece.format()), &parameter.shape)?;
+            }
             self.tensors.verify(&parameter.model())?;
         }
         let slices = tensors.iter_mut().map(Tensor::params_mut);
-        for (parameter, mut pieces) in parameters.iter().zip(cut(slices, &parameters, <[f32]>::split_at_mut))
-        {
+        for (parameter, pieces) in parameters.iter().zip(cut(slices, &parameters)) {
+            let mut pieces: Vec<_> = pieces.into_iter().map(Stream::bytes_mut).collect();
             self.tensors.get(&parameter.model(), &mut pieces, |_| ())?;
         }
         Ok(())

@@ -115,9 +115,9 @@ impl<R> Optimizer<R> {
     /// let mut params = [3.0, 3.0, 1.0];
     /// optimizer.step(&mut params, &[1.0; 3])?;
     /// optimizer.step(&mut params, &[1.0; 3])?;
-    /// optimizer.swap_ema(&mut [Tensor::new(&mut params, &[])])?;
+    /// optimizer.swap_ema(&mut [Tensor::of(&mut params)])?;
     /// assert_eq!(params, [1.5, 1.5, -0.5]); // evaluate now
-    /// optimizer.swap_ema(&mut [Tensor::new(&mut params, &[])])?;
+    /// optimizer.swap_ema(&mut [Tensor::of(&mut params)])?;
     /// assert_eq!(params, [1.0, 1.0, -1.0]);
     /// # Ok(()) }
     /// ```
@@ -128,10 +128,12 @@ impl<R> Optimizer<R> {
     pub fn swap_ema(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;
         let ema = self.ema.as_mut().filter(|ema| ema.begun).ok_or(Error::NoEma)?;
+        let params = tensors.iter_mut().map(|tensor| tensor.params_mut().into_plain());
+        let params = params.collect::<Option<Vec<_>>>().ok_or(Error::SwapFormat)?;
         let mut rest = ema.average.plain_mut().unwrap_or_default();
-        for tensor in tensors {
-            let (here, after) = rest.split_at_mut(tensor.lens().0);
-            tensor.swap_params(here);
+        for params in params {
+            let (here, after) = rest.split_at_mut(params.len());
+            params.swap_with_slice(here);
             rest = after;
         }
         ema.swapped = !ema.swapped;

@@ -261,7 +261,7 @@ impl Gradients {
     /// Measures gradients without a step, with the vectors of `level`, on the calling thread or over rayon.
     #[must_use]
     pub fn measure(grads: &[f32], level: Level, parallelism: Parallelism) -> Self {
-        let tensors = &mut [Tensor::new(&mut [], grads)];
+        let tensors = &mut [Tensor::new::<f32, _>(&mut [], grads)];
         let run = |_| Run { start: 0, end: usize::MAX, group: Some(0) };
         Self::scaled(engine::measure(level, parallelism, tensors, &run, f32::MAX), 1.0)
     }

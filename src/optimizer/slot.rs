@@ -3,7 +3,7 @@
 use super::Optimizer;
 use crate::buffer::{OF_VECS, apart};
 use crate::engine::Tensor;
-use crate::store::Stream;
+use crate::store::{Source, Stream};
 use crate::{Buffer, Error, Format};
 use core::ops::Range;
 
@@ -29,7 +29,7 @@ impl Slot {
 
     /// All numbers, to be stepped.
     pub(super) fn stream(&mut self) -> Stream<'_> {
-        Stream::new(self.format, &mut self.memory, self.len)
+        self.part(0..self.len)
     }
 
     /// All numbers, if they are kept as they are computed with.
@@ -41,32 +41,24 @@ impl Slot {
         (self.format == Format::F32).then_some(&mut self.memory)
     }
 
-    /// The bytes of some of the numbers.
-    #[cfg(feature = "checkpoint")]
-    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
-        &bytemuck::cast_slice(&self.memory)[self.in_bytes(range)]
+    /// Some of them, to be read.
+    pub(super) fn source(&self, range: Range<usize>) -> Source<'_> {
+        Source::of(self.format, &self.memory, range)
     }
 
-    #[cfg(feature = "checkpoint")]
-    pub(super) fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
-        let range = self.in_bytes(range);
-        &mut bytemuck::cast_slice_mut(&mut self.memory)[range]
-    }
-
-    #[cfg(feature = "checkpoint")]
-    const fn in_bytes(&self, range: Range<usize>) -> Range<usize> {
-        range.start * self.format.bytes()..range.end * self.format.bytes()
+    /// Some of them.
+    pub(super) fn part(&mut self, range: Range<usize>) -> Stream<'_> {
+        Stream::of(self.format, &mut self.memory, range)
     }
 
     /// Some of the numbers, as they are computed with.
     pub(super) fn get(&self, range: Range<usize>, to: &mut [f32]) {
-        Stream::decode_from(self.format, &self.memory, range, to);
+        self.source(range).decode(to);
     }
 
     /// Replaces some of the numbers by what these are rounded to.
     pub(super) fn put(&mut self, range: Range<usize>, from: &[f32]) {
-        let (_, rest) = self.stream().split_at(range.start);
-        rest.split_at(range.len()).0.encode(from);
+        self.part(range).encode(from);
     }
 
     /// The same numbers in another format.
@@ -97,13 +89,6 @@ impl Slot {
             self.get(place..place + 1, &mut number);
             number[0] != 0.0
         })
-    }
-
-    pub(super) fn clear(&mut self, range: Range<usize>) {
-        for start in range.clone().step_by(CHUNK) {
-            let end = range.end.min(start + CHUNK);
-            self.put(start..end, &[0.0; CHUNK][..end - start]);
-        }
     }
 
     pub(super) fn try_clone(&self) -> Result<Self, Error> {

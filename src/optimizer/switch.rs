@@ -75,7 +75,7 @@ impl<R: Rule> Optimizer<R> {
             if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
                 old.scatter(numbers, slot);
             } else if old.names.contains(&slot.name) {
-                old.group.ranges.iter().for_each(|range| slot.clear(range.clone()));
+                old.group.ranges.iter().for_each(|range| slot.part(range.clone()).clear());
             }
         }
         self.members[group] = new;

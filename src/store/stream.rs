@@ -2,86 +2,182 @@
 
 use super::Format;
 use core::ops::Range;
+#[cfg(feature = "half")]
+use half::{bf16, f16};
 
-/// Numbers that a step reads and writes.
-pub(crate) enum Stream<'a> {
-    F32(&'a mut [f32]),
-    #[cfg(feature = "half")]
-    Bf16(&'a mut [half::bf16]),
-    #[cfg(feature = "half")]
-    F16(&'a mut [half::f16]),
+/// Declares slices of numbers in every format.
+macro_rules! formats {
+    ($($(#[$feature:meta])? $Format:ident: $Number:ty, $decode:path, $encode:path;)+) => {
+        /// Numbers that are read.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Source<'a> {
+            $($(#[$feature])? $Format(&'a [$Number]),)+
+        }
+
+        /// Numbers that are read and written.
+        #[derive(Debug)]
+        pub enum Stream<'a> {
+            $($(#[$feature])? $Format(&'a mut [$Number]),)+
+        }
+
+        $(
+            $(#[$feature])?
+            impl super::element::Sealed for $Number {
+                #[inline]
+                fn source(numbers: &[Self]) -> Source<'_> {
+                    Source::$Format(numbers)
+                }
+
+                #[inline]
+                fn stream(numbers: &mut [Self]) -> Stream<'_> {
+                    Stream::$Format(numbers)
+                }
+            }
+        )+
+
+        impl<'a> Source<'a> {
+            /// Some of the numbers in a memory of a format.
+            pub(crate) fn of(format: Format, memory: &'a [f32], range: Range<usize>) -> Self {
+                match format {
+                    $($(#[$feature])? Format::$Format => Self::$Format(&bytemuck::cast_slice(memory)[range]),)+
+                }
+            }
+
+            pub(crate) const fn len(&self) -> usize {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => numbers.len(),)+
+                }
+            }
+
+            /// Where it begins.
+            pub(crate) fn addr(&self) -> usize {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => numbers.as_ptr().addr(),)+
+                }
+            }
+
+            #[inline]
+            pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => {
+                        let (left, right) = numbers.split_at(mid);
+                        (Self::$Format(left), Self::$Format(right))
+                    })+
+                }
+            }
+
+            /// Into as many numbers that are computed with.
+            #[inline(always)]
+            pub(crate) fn decode(self, to: &mut [f32]) {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => $decode(numbers, to),)+
+                }
+            }
+
+            #[cfg(feature = "checkpoint")]
+            pub(crate) fn bytes(self) -> &'a [u8] {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => bytemuck::cast_slice(numbers),)+
+                }
+            }
+
+            #[cfg(feature = "checkpoint")]
+            pub(crate) const fn format(&self) -> Format {
+                match self {
+                    $($(#[$feature])? Self::$Format(_) => Format::$Format,)+
+                }
+            }
+        }
+
+        impl<'a> Stream<'a> {
+            /// Some of the numbers in a memory of a format.
+            pub(crate) fn of(format: Format, memory: &'a mut [f32], range: Range<usize>) -> Self {
+                match format {
+                    $($(#[$feature])? Format::$Format => Self::$Format(&mut bytemuck::cast_slice_mut(memory)[range]),)+
+                }
+            }
+
+            pub(crate) const fn as_source(&self) -> Source<'_> {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => Source::$Format(numbers),)+
+                }
+            }
+
+            pub(crate) const fn borrow(&mut self) -> Stream<'_> {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => Stream::$Format(numbers),)+
+                }
+            }
+
+            #[inline]
+            pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => {
+                        let (left, right) = numbers.split_at_mut(mid);
+                        (Self::$Format(left), Self::$Format(right))
+                    })+
+                }
+            }
+
+            /// From as many numbers that are computed with.
+            #[inline(always)]
+            pub(crate) fn encode(&mut self, from: &[f32]) {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => $encode(from, numbers),)+
+                }
+            }
+
+            /// Zeros.
+            pub(crate) fn clear(&mut self) {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => numbers.fill(bytemuck::Zeroable::zeroed()),)+
+                }
+            }
+
+            #[cfg(feature = "checkpoint")]
+            pub(crate) fn bytes_mut(self) -> &'a mut [u8] {
+                match self {
+                    $($(#[$feature])? Self::$Format(numbers) => bytemuck::cast_slice_mut(numbers),)+
+                }
+            }
+        }
+    };
 }
 
-impl Default for Stream<'_> {
-    fn default() -> Self {
-        Self::F32(&mut [])
-    }
+formats! {
+    F32: f32, copy, copy;
+    #[cfg(feature = "half")] Bf16: bf16, super::half::decode_bf16, super::half::encode_bf16;
+    #[cfg(feature = "half")] F16: f16, super::half::decode_f16, super::half::encode_f16;
 }
 
-impl<'a> Stream<'a> {
-    /// The first `len` numbers of a memory of such a format.
-    pub(crate) fn new(format: Format, memory: &'a mut [f32], len: usize) -> Self {
-        match format {
-            Format::F32 => Self::F32(&mut memory[..len]),
-            #[cfg(feature = "half")]
-            Format::Bf16 => Self::Bf16(&mut bytemuck::cast_slice_mut(memory)[..len]),
-            #[cfg(feature = "half")]
-            Format::F16 => Self::F16(&mut bytemuck::cast_slice_mut(memory)[..len]),
-        }
-    }
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    to.copy_from_slice(from);
+}
 
-    pub(crate) const fn len(&self) -> usize {
-        match self {
-            Self::F32(numbers) => numbers.len(),
-            #[cfg(feature = "half")]
-            Self::Bf16(numbers) => numbers.len(),
-            #[cfg(feature = "half")]
-            Self::F16(numbers) => numbers.len(),
-        }
-    }
-
+impl<'a> Source<'a> {
     pub(crate) const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(crate) fn borrow(&mut self) -> Stream<'_> {
-        match self {
-            Self::F32(numbers) => Stream::F32(numbers),
-            #[cfg(feature = "half")]
-            Self::Bf16(numbers) => Stream::Bf16(numbers),
-            #[cfg(feature = "half")]
-            Self::F16(numbers) => Stream::F16(numbers),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-        match self {
-            Self::F32(numbers) => {
-                let (left, right) = numbers.split_at_mut(mid);
-                (Self::F32(left), Self::F32(right))
-            }
-            #[cfg(feature = "half")]
-            Self::Bf16(numbers) => {
-                let (left, right) = numbers.split_at_mut(mid);
-                (Self::Bf16(left), Self::Bf16(right))
-            }
-            #[cfg(feature = "half")]
-            Self::F16(numbers) => {
-                let (left, right) = numbers.split_at_mut(mid);
-                (Self::F16(left), Self::F16(right))
-            }
-        }
-    }
-
     /// As they are, if they are computed with so.
     #[inline]
-    pub(crate) fn into_plain(self) -> Result<&'a mut [f32], Self> {
+    pub(crate) const fn plain(self) -> Option<&'a [f32]> {
         match self {
-            Self::F32(numbers) => Ok(numbers),
+            Self::F32(numbers) => Some(numbers),
             #[cfg(feature = "half")]
-            other => Err(other),
+            _ => None,
         }
+    }
+}
+
+impl<'a> Stream<'a> {
+    pub(crate) const fn len(&self) -> usize {
+        self.as_source().len()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     #[inline]
@@ -89,38 +185,25 @@ impl<'a> Stream<'a> {
         matches!(self, Self::F32(_))
     }
 
-    /// Into as many numbers that are computed with.
-    #[inline(always)]
-    pub(crate) fn decode(&self, to: &mut [f32]) {
+    /// As they are, if they are computed with so.
+    #[inline]
+    pub(crate) fn into_plain(self) -> Option<&'a mut [f32]> {
         match self {
-            Self::F32(numbers) => to.copy_from_slice(numbers),
+            Self::F32(numbers) => Some(numbers),
             #[cfg(feature = "half")]
-            Self::Bf16(numbers) => super::half::decode_bf16(numbers, to),
-            #[cfg(feature = "half")]
-            Self::F16(numbers) => super::half::decode_f16(numbers, to),
+            _ => None,
         }
     }
+}
 
-    /// Some of the numbers in a memory of a format.
-    pub(crate) fn decode_from(format: Format, memory: &[f32], range: Range<usize>, to: &mut [f32]) {
-        match format {
-            Format::F32 => to.copy_from_slice(&memory[range]),
-            #[cfg(feature = "half")]
-            Format::Bf16 => super::half::decode_bf16(&bytemuck::cast_slice(memory)[range], to),
-            #[cfg(feature = "half")]
-            Format::F16 => super::half::decode_f16(&bytemuck::cast_slice(memory)[range], to),
-        }
+impl Default for Source<'_> {
+    fn default() -> Self {
+        Self::F32(&[])
     }
+}
 
-    /// From as many numbers that are computed with.
-    #[inline(always)]
-    pub(crate) fn encode(&mut self, from: &[f32]) {
-        match self {
-            Self::F32(numbers) => numbers.copy_from_slice(from),
-            #[cfg(feature = "half")]
-            Self::Bf16(numbers) => super::half::encode_bf16(from, numbers),
-            #[cfg(feature = "half")]
-            Self::F16(numbers) => super::half::encode_f16(from, numbers),
-        }
+impl Default for Stream<'_> {
+    fn default() -> Self {
+        Self::F32(&mut [])
     }
 }

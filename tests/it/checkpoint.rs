@@ -38,7 +38,7 @@ fn two() -> (Optimizer<AnyRule>, Vec<f32>) {
 fn everything() -> Vec<u8> {
     let (optimizer, mut params) = two();
     let mut file = Vec::new();
-    let tensors = [Tensor::new(&mut params, &[])];
+    let tensors = [Tensor::of(&mut params)];
     Snapshot::of(&optimizer).params(&tensors).extra(&Trainer::default()).write(&mut file).unwrap();
     file
 }
@@ -48,7 +48,7 @@ fn all(file: &[u8]) -> Result<(Optimizer<AnyRule>, Vec<f32>, Trainer), Error> {
     let mut checkpoint = open(file)?;
     let optimizer = checkpoint.optimizer(9)?;
     let mut params = vec![0.0; 9];
-    let read = checkpoint.params(&mut [Tensor::new(&mut params, &[])]);
+    let read = checkpoint.params(&mut [Tensor::of(&mut params)]);
     assert!(read.is_ok() || params.iter().all(|&p| p == 0.0), "wrote parameters, and failed");
     read?;
     Ok((optimizer, params, checkpoint.extra()?))
@@ -150,11 +150,7 @@ fn parameters_go_into_the_tensors_of_a_step_however_they_are_cut() {
     let mut params = expected.clone();
     let files = [everything(), {
         let (a, b) = params.split_at_mut(6);
-        let tensors = [
-            Tensor::new(a, &[]).named("a"),
-            Tensor::new(&mut [], &[]).named("none"),
-            Tensor::new(b, &[]).named("b"),
-        ];
+        let tensors = [Tensor::of(a).named("a"), Tensor::default().named("none"), Tensor::of(b).named("b")];
         let (mut file, snapshot) = (Vec::new(), Snapshot::of(&optimizer).params(&tensors));
         snapshot.extra(&Trainer::default()).write(&mut file).unwrap();
         file
@@ -162,17 +158,17 @@ fn parameters_go_into_the_tensors_of_a_step_however_they_are_cut() {
     assert_eq!(files[0], files[1]);
     let mut checkpoint = open(&files[0]).unwrap();
     let (mut a, mut b) = (vec![0.0; 6], vec![0.0; 3]);
-    let mut tensors = [Tensor::new(&mut a, &[]), Tensor::default(), Tensor::new(&mut b, &[]).named("b")];
+    let mut tensors = [Tensor::of(&mut a), Tensor::default(), Tensor::of(&mut b).named("b")];
     checkpoint.params(&mut tensors).unwrap();
     assert_bits(&[a, b].concat(), &expected, &"tensor by tensor");
 
     let (mut a, mut b) = (vec![1.0; 6], vec![1.0; 3]);
-    let mut tensors = [Tensor::new(&mut a, &[]), Tensor::default(), Tensor::new(&mut b, &[]).named("c")];
+    let mut tensors = [Tensor::of(&mut a), Tensor::default(), Tensor::of(&mut b).named("c")];
     let error = checkpoint.params(&mut tensors).unwrap_err();
     assert_eq!(error.to_string(), r#"tensor 2 is "c", but must be "b""#);
     let error = Snapshot::of(&optimizer).params(&tensors).write(Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), r#"tensor 2 is "c", but must be "b""#);
-    let error = open(&bytes(&optimizer)).unwrap().params(&mut [Tensor::new(&mut [1.0; 9], &[])]).unwrap_err();
+    let error = open(&bytes(&optimizer)).unwrap().params(&mut [Tensor::of(&mut [1.0; 9])]).unwrap_err();
     assert_eq!(error.to_string(), r#"there is no tensor "model.a""#);
     assert!(a.iter().chain(&b).all(|&p| p == 1.0), "nothing has been written");
 
@@ -180,12 +176,9 @@ fn parameters_go_into_the_tensors_of_a_step_however_they_are_cut() {
     let optimizer = Optimizer::new(AdamW::default(), 9).unwrap();
     let (left, right) = params.split_at_mut(4);
     let mut file = Vec::new();
-    Snapshot::of(&optimizer)
-        .params(&[Tensor::new(left, &[]), Tensor::new(right, &[])])
-        .write(&mut file)
-        .unwrap();
+    Snapshot::of(&optimizer).params(&[Tensor::of(left), Tensor::of(right)]).write(&mut file).unwrap();
     let (mut left, mut right) = (vec![0.0; 7], vec![0.0; 2]);
-    let tensors = &mut [Tensor::new(&mut left, &[]), Tensor::new(&mut right, &[])];
+    let tensors = &mut [Tensor::of(&mut left), Tensor::of(&mut right)];
     open(&file).unwrap().params(tensors).unwrap();
     assert_bits(&[left, right].concat(), &expected, &"one tensor");
 }
@@ -264,7 +257,7 @@ fn version_1_stays_as_it_is() {
     for name in expected.state_names() {
         assert_bits(optimizer.state(name).unwrap(), expected.state(name).unwrap(), &name);
     }
-    let (mut file, tensors) = (Vec::new(), [Tensor::new(&mut params, &[])]);
+    let (mut file, tensors) = (Vec::new(), [Tensor::of(&mut params)]);
     Snapshot::of(&optimizer).params(&tensors).extra(&trainer).write(&mut file).unwrap();
     assert!(file == kept && file == everything());
 }
@@ -591,7 +584,7 @@ fn what_could_not_be_loaded_is_not_saved() {
     assert_eq!(error, "\"state.a.b.x\" is there twice");
 
     let (mut optimizer, mut params) = two();
-    optimizer.swap_ema(&mut [Tensor::new(&mut params, &[])]).unwrap();
+    optimizer.swap_ema(&mut [Tensor::of(&mut params)]).unwrap();
     let error = Snapshot::of(&optimizer).write(Vec::new()).unwrap_err();
     assert!(matches!(error, Error::Optimizer(lanestep::Error::Swapped)), "{error}");
 }
@@ -600,7 +593,7 @@ fn what_could_not_be_loaded_is_not_saved() {
 fn progress_goes_up_to_all() {
     let (optimizer, mut params) = (Optimizer::new(AdamW::default(), 1 << 20).unwrap(), vec![0.0; 1 << 20]);
     let (mut seen, mut file) = (Vec::new(), Vec::new());
-    let tensors = [Tensor::new(&mut params, &[])];
+    let tensors = [Tensor::of(&mut params)];
     let snapshot =
         Snapshot::of(&optimizer).params(&tensors).on_progress(|done, total| seen.push((done, total)));
     snapshot.write(&mut file).unwrap();
@@ -612,7 +605,7 @@ fn progress_goes_up_to_all() {
     let checkpoint = Checkpoint::read(std::io::Cursor::new(file)).unwrap();
     let mut checkpoint = checkpoint.on_progress(move |done, total| send.send((done, total)).unwrap());
     checkpoint.optimizer::<AdamW>(1 << 20).unwrap();
-    checkpoint.params(&mut [Tensor::new(&mut params, &[])]).unwrap();
+    checkpoint.params(&mut [Tensor::of(&mut params)]).unwrap();
     drop(checkpoint);
     let seen: Vec<_> = receive.into_iter().collect();
     assert!(

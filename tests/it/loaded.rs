@@ -33,7 +33,7 @@ pub fn load(bytes: &[u8]) -> bool {
     let Ok(mut optimizer) = checkpoint.optimizer::<AnyRule>(len.min(LONGEST)) else { return false };
     assert!(len <= LONGEST && optimizer.len() == len);
     let mut params = vec![1.0; len];
-    let read = checkpoint.params(&mut [Tensor::new(&mut params, &[])]);
+    let read = checkpoint.params(&mut [Tensor::of(&mut params)]);
     assert!(read.is_ok() || params.iter().all(|&p| p == 1.0), "wrote parameters, and failed");
     // Whatever it is.
     checkpoint.extra::<ciborium::Value>().ok();

@@ -89,16 +89,13 @@ fn the_average_knows_its_tensors_too() {
     optimizer.set_ema(0.5).unwrap();
     optimizer.step(&mut [1.0; 6], &[0.5; 6]).unwrap();
     let (mut left, mut right) = ([0.0; 3], [0.0; 3]);
-    let swapped =
-        &mut [Tensor::new(&mut right, &[]).named("right"), Tensor::new(&mut left, &[]).named("left")];
+    let swapped = &mut [Tensor::of(&mut right).named("right"), Tensor::of(&mut left).named("left")];
     let error = optimizer.swap_ema(swapped).unwrap_err();
     assert_eq!(error, Error::TensorName { index: 0, expected: "left".into(), found: "right".into() });
     let count = Error::TensorCount { expected: 2, found: 1 };
-    assert_eq!(optimizer.swap_ema(&mut [Tensor::new(&mut left, &[])]), Err(count));
+    assert_eq!(optimizer.swap_ema(&mut [Tensor::of(&mut left)]), Err(count));
     assert_eq!((left, optimizer.ema()), ([0.0; 3], Some(&[0.5; 6][..])));
-    optimizer
-        .swap_ema(&mut [Tensor::new(&mut left, &[]).named("left"), Tensor::new(&mut right, &[])])
-        .unwrap();
+    optimizer.swap_ema(&mut [Tensor::of(&mut left).named("left"), Tensor::of(&mut right)]).unwrap();
     assert_eq!((left, right, optimizer.ema()), ([0.5; 3], [0.5; 3], None));
 }
 
@@ -130,7 +127,7 @@ fn errors_name_the_tensor_and_the_group() {
     assert_eq!(error.to_string(), "gradients are not finite: 1 in all, the first at 7 (in \"bias\")");
     let (mut weight, mut bias) = ([0.0; 6], [0.0; 2]);
     let weight = Tensor::new(&mut weight, &[0.0; 6]);
-    let tensors = &mut [weight, Tensor::default(), Tensor::new(&mut bias, &[])];
+    let tensors = &mut [weight, Tensor::default(), Tensor::of(&mut bias)];
     let error = optimizer.step_with(tensors, &strict).unwrap_err();
     assert_eq!(error.to_string(), "tensor 2 (\"bias\") has 2 parameters, but 0 gradients");
 }

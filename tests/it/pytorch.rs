@@ -48,7 +48,7 @@ fn what_began_in_pytorch_goes_on_here() {
             let mut checkpoint = Checkpoint::read(Cursor::new(&file)).unwrap();
             checkpoint.verify().unwrap();
             let mut params = vec![0.0; checkpoint.layout().len()];
-            checkpoint.params(&mut [Tensor::new(&mut params, &[])]).unwrap();
+            checkpoint.params(&mut [Tensor::of(&mut params)]).unwrap();
             let layout = checkpoint.layout().clone();
             let mut optimizer: Optimizer<AnyRule> = checkpoint.optimizer(layout).unwrap();
             assert_eq!(optimizer.rule().name(), rule);
@@ -59,7 +59,7 @@ fn what_began_in_pytorch_goes_on_here() {
             }
             assert_near(&params, &run.f32[&100], &run.f64[&100], &format!("{rule}, {level}"));
 
-            let (mut written, tensors) = (Vec::new(), [Tensor::new(&mut params, &[])]);
+            let (mut written, tensors) = (Vec::new(), [Tensor::of(&mut params)]);
             Snapshot::of(&optimizer).params(&tensors).write(&mut written).unwrap();
             let read_by_pytorch = read(&format!("{rule}.lanestep.safetensors"));
             assert!(written == read_by_pytorch, "{rule}, {level}: not the bytes that PyTorch has read");

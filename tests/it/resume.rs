@@ -142,7 +142,7 @@ fn state_that_was_put_in_before_the_first_step_is_not_moved() {
 }
 
 fn both<'a>(left: &'a mut [f32], right: &'a mut [f32]) -> [Tensor<'a>; 2] {
-    [Tensor::new(left, &[]), Tensor::new(right, &[])]
+    [Tensor::of(left), Tensor::of(right)]
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn the_average_and_the_parameters_change_places_and_back() {
     let average = optimizer.ema().unwrap().to_vec();
     let before = (left.clone(), right.clone());
     let short = Error::Length { what: "params", expected: 40, found: 30 };
-    assert_eq!(optimizer.swap_ema(&mut [Tensor::new(&mut left, &[])]), Err(short));
+    assert_eq!(optimizer.swap_ema(&mut [Tensor::of(&mut left)]), Err(short));
     assert_eq!(left, before.0);
 
     optimizer.swap_ema(&mut both(&mut left, &mut right)).unwrap();

@@ -93,6 +93,14 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The parameters of one tensor are of several formats.
+    #[error(
+        "the tensor {name:?} would have numbers of several types: a layout with names can tell them apart"
+    )]
+    Mixed {
+        /// Its name.
+        name: String,
+    },
     /// A tensor has numbers of another kind.
     #[error("the tensor {name:?} has numbers of the type {found}, but must have {expected}")]
     Dtype {

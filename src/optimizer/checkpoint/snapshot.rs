@@ -5,10 +5,12 @@ use super::record::{self, Record};
 use super::replace::replace;
 use super::tensors::{EXTRA, cut, dtype};
 use super::{Error, Recorded, recorded};
+use crate::store::Source;
 use crate::{Optimizer, Tensor};
 use safetensors::Dtype;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -16,7 +18,7 @@ use std::path::Path;
 /// An optimizer to be saved, with what else belongs to a run: its parameters, and whatever a trainer keeps.
 pub struct Snapshot<'a, R> {
     optimizer: &'a Optimizer<R>,
-    params: Option<Result<Vec<&'a [f32]>, crate::Error>>,
+    params: Option<Result<Vec<Source<'a>>, crate::Error>>,
     extra: Option<Result<Vec<u8>, Error>>,
     progress: Progress<'a>,
 }
@@ -79,11 +81,11 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         let optimizer = self.optimizer;
         optimizer.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
         let (params, extra) = (self.params.transpose()?, self.extra.transpose()?);
-        let mut entries = entries(optimizer);
+        let mut entries = entries(optimizer)?;
         if let Some(params) = params {
             let parameters = optimizer.layout.parameters();
-            for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters, <[f32]>::split_at)) {
-                entries.push(numbers(parameter.model(), &parameter.shape, pieces));
+            for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters)) {
+                entries.push(numbers(parameter.model(), &parameter.shape, &pieces)?);
             }
         }
         if let Some(bytes) = extra {
@@ -112,35 +114,33 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
 }
 
 /// The tensors of state.
-fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
+fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Vec<Entry<'_>>, Error> {
     let mut entries = Vec::new();
     for parameter in optimizer.layout.parameters() {
         let parts = optimizer.parts(&parameter.range);
         for slot in optimizer.slots_of(&parts) {
             let slot = &optimizer.state[slot];
-            let pieces = vec![Cow::Borrowed(slot.bytes(parameter.range.clone()))];
-            let (name, dtype) = (parameter.state(slot.name), dtype(slot.format));
-            entries.push(Entry { name, dtype, shape: parameter.shape.clone(), pieces });
+            let pieces = [slot.source(parameter.range.clone())];
+            entries.push(numbers(parameter.state(slot.name), &parameter.shape, &pieces)?);
         }
         if let Some(average) = optimizer.ema() {
-            let here = &average[parameter.range.clone()];
-            entries.push(numbers(parameter.ema(), &parameter.shape, vec![here]));
+            let pieces = [Source::F32(&average[parameter.range.clone()])];
+            entries.push(numbers(parameter.ema(), &parameter.shape, &pieces)?);
         }
         let steps = optimizer.members[parts[0].1].steps as f32;
         let steps = Cow::Owned(steps.to_le_bytes().to_vec());
         entries.push(Entry { name: parameter.step(), dtype: Dtype::F32, shape: vec![], pieces: vec![steps] });
     }
-    entries
+    Ok(entries)
 }
 
-fn numbers<'a>(name: String, shape: &[usize], pieces: Vec<&'a [f32]>) -> Entry<'a> {
-    let bytes = |piece: &'a [f32]| Cow::Borrowed(bytemuck::cast_slice(piece));
-    Entry {
-        name,
-        dtype: Dtype::F32,
-        shape: shape.to_owned(),
-        pieces: pieces.into_iter().map(bytes).collect(),
-    }
+fn numbers<'a>(name: String, shape: &[usize], pieces: &[Source<'a>]) -> Result<Entry<'a>, Error> {
+    let dtypes = pieces.iter().map(|piece| dtype(piece.format()));
+    let [dtype] = dtypes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..] else {
+        return Err(Error::Mixed { name });
+    };
+    let pieces = pieces.iter().map(|piece| Cow::Borrowed(piece.bytes()));
+    Ok(Entry { name, dtype, shape: shape.to_owned(), pieces: pieces.collect() })
 }
 
 impl<R> fmt::Debug for Snapshot<'_, R> {

@@ -1,7 +1,8 @@
 //! Which tensor of a file is which part of an optimizer.
 
+use crate::store::{Source, Stream};
 use crate::{Error, Format, Layout, Optimizer, Rule};
-use core::ops::{Deref, Range};
+use core::ops::Range;
 use safetensors::Dtype;
 
 /// The name of the one tensor of parameters that have no names.
@@ -92,25 +93,50 @@ impl<R: Rule> Optimizer<R> {
     }
 }
 
+/// Slices of any format, to be read or written.
+pub(super) trait Slice: Default {
+    fn len(&self) -> usize;
+    fn split_at(self, mid: usize) -> (Self, Self);
+}
+
+impl Slice for Source<'_> {
+    fn len(&self) -> usize {
+        Source::len(self)
+    }
+
+    fn split_at(self, mid: usize) -> (Self, Self) {
+        Source::split_at(self, mid)
+    }
+}
+
+impl Slice for Stream<'_> {
+    fn len(&self) -> usize {
+        Stream::len(self)
+    }
+
+    fn split_at(self, mid: usize) -> (Self, Self) {
+        Stream::split_at(self, mid)
+    }
+}
+
 /// Slices that laid end to end are all parameters, cut where parameters begin.
-pub(super) fn cut<S: Deref<Target = [f32]> + Default>(
+pub(super) fn cut<S: Slice>(
     slices: impl IntoIterator<Item = S>,
     parameters: &[Parameter<'_>],
-    split: impl Fn(S, usize) -> (S, S),
 ) -> Vec<Vec<S>> {
     let mut slices = slices.into_iter();
     let (mut rest, mut all) = (S::default(), Vec::new());
     for parameter in parameters {
         let (mut missing, mut pieces) = (parameter.range.len(), Vec::new());
         while missing > 0 {
-            if rest.is_empty() {
+            if rest.len() == 0 {
                 match slices.next() {
                     Some(slice) => rest = slice,
                     None => break,
                 }
             }
             let here = missing.min(rest.len());
-            let (piece, after) = split(rest, here);
+            let (piece, after) = rest.split_at(here);
             missing -= here;
             pieces.push(piece);
             rest = after;
