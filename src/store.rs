@@ -8,8 +8,6 @@ mod stream;
 pub use element::Element;
 pub(crate) use stream::{Source, Stream};
 
-#[cfg(feature = "checkpoint")]
-use crate::Lane;
 use core::fmt;
 
 /// What a number of state is kept as. It is computed with as an `f32` in any case.
@@ -49,19 +47,6 @@ impl Format {
             Self::F32 => 4,
             #[cfg(feature = "half")]
             Self::Bf16 | Self::F16 => 2,
-        }
-    }
-
-    /// State is never subnormal.
-    #[cfg(feature = "checkpoint")]
-    pub(crate) fn flush(self, bytes: &mut [u8]) {
-        match self {
-            Self::F32 => bytemuck::cast_slice_mut(bytes).iter_mut().for_each(|x: &mut f32| *x = x.flush()),
-            #[cfg(feature = "half")]
-            Self::Bf16 => half::flush_bf16(bytemuck::cast_slice_mut(bytes)),
-            // These are normal as an `f32`.
-            #[cfg(feature = "half")]
-            Self::F16 => {}
         }
     }
 

@@ -134,7 +134,7 @@ impl<F: Read + Seek> Checkpoint<F> {
                 let state = &mut optimizer.state[slot];
                 let (name, format) = (parameter.state(state.name), state.format);
                 let here = state.part(parameter.range.clone()).bytes_mut();
-                self.tensors.get(&name, &mut [here], |bytes| format.flush(bytes))?;
+                self.tensors.get(&name, &mut [here], |bytes| Stream::of(format, bytes).flush())?;
                 optimizer.check_stateless(slot, &parts)?;
             }
             let (mut steps, expected) = ([0.0_f32], optimizer.members[parts[0].1].steps as f32);

@@ -43,12 +43,17 @@ impl Slot {
 
     /// Some of them, to be read.
     pub(super) fn source(&self, range: Range<usize>) -> Source<'_> {
-        Source::of(self.format, &self.memory, range)
+        Source::of(self.format, &bytemuck::cast_slice(&self.memory)[self.in_bytes(range)])
     }
 
     /// Some of them.
     pub(super) fn part(&mut self, range: Range<usize>) -> Stream<'_> {
-        Stream::of(self.format, &mut self.memory, range)
+        let range = self.in_bytes(range);
+        Stream::of(self.format, &mut bytemuck::cast_slice_mut(&mut self.memory)[range])
+    }
+
+    const fn in_bytes(&self, range: Range<usize>) -> Range<usize> {
+        range.start * self.format.bytes()..range.end * self.format.bytes()
     }
 
     /// Some of the numbers, as they are computed with.
@@ -101,7 +106,7 @@ impl Slot {
 }
 
 /// So many numbers are converted at a time.
-pub(super) const CHUNK: usize = 1 << 10;
+const CHUNK: usize = 1 << 10;
 
 impl<R> Optimizer<R> {
     /// The offsets of pages that new slots are to be apart from.

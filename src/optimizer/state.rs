@@ -1,8 +1,8 @@
 //! State, in and out.
 
 use super::Optimizer;
-use super::slot::{CHUNK, Slot};
-use crate::{Error, Format, Lane, Rule};
+use super::slot::Slot;
+use crate::{Error, Format, Rule};
 
 impl<R: Rule> Optimizer<R> {
     /// The names of all state: those of the first group's rule, then what others have besides.
@@ -114,12 +114,9 @@ impl<R: Rule> Optimizer<R> {
             }
         }
         self.settled();
-        for (k, numbers) in numbers.chunks(CHUNK).enumerate() {
-            let mut flushed = [0.0; CHUNK];
-            flushed.iter_mut().zip(numbers).for_each(|(to, from)| *to = from.flush());
-            let start = k * CHUNK;
-            self.state[slot].put(start..start + numbers.len(), &flushed[..numbers.len()]);
-        }
+        let mut stream = self.state[slot].stream();
+        stream.encode(numbers);
+        stream.flush();
         Ok(())
     }
 

@@ -23,7 +23,6 @@ pub(super) fn encode_bf16(from: &[f32], to: &mut [bf16]) {
     }
 }
 
-#[cfg(feature = "checkpoint")]
 pub(super) fn flush_bf16(numbers: &mut [bf16]) {
     for x in numbers {
         if x.to_bits() & 0x7f80 == 0 {

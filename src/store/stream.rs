@@ -1,7 +1,7 @@
 //! Consecutive numbers in any format.
 
 use super::Format;
-use core::ops::Range;
+use crate::Lane;
 #[cfg(feature = "half")]
 use half::{bf16, f16};
 
@@ -36,10 +36,10 @@ macro_rules! formats {
         )+
 
         impl<'a> Source<'a> {
-            /// Some of the numbers in a memory of a format.
-            pub(crate) fn of(format: Format, memory: &'a [f32], range: Range<usize>) -> Self {
+            /// The numbers that bytes are in a format.
+            pub(crate) fn of(format: Format, bytes: &'a [u8]) -> Self {
                 match format {
-                    $($(#[$feature])? Format::$Format => Self::$Format(&bytemuck::cast_slice(memory)[range]),)+
+                    $($(#[$feature])? Format::$Format => Self::$Format(bytemuck::cast_slice(bytes)),)+
                 }
             }
 
@@ -90,10 +90,10 @@ macro_rules! formats {
         }
 
         impl<'a> Stream<'a> {
-            /// Some of the numbers in a memory of a format.
-            pub(crate) fn of(format: Format, memory: &'a mut [f32], range: Range<usize>) -> Self {
+            /// The numbers that bytes are in a format.
+            pub(crate) fn of(format: Format, bytes: &'a mut [u8]) -> Self {
                 match format {
-                    $($(#[$feature])? Format::$Format => Self::$Format(&mut bytemuck::cast_slice_mut(memory)[range]),)+
+                    $($(#[$feature])? Format::$Format => Self::$Format(bytemuck::cast_slice_mut(bytes)),)+
                 }
             }
 
@@ -178,6 +178,17 @@ impl<'a> Stream<'a> {
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What is subnormal once decoded becomes zero, as state never is. (What is subnormal in an `f16` is not, decoded.)
+    pub(crate) fn flush(&mut self) {
+        match self {
+            Self::F32(numbers) => numbers.iter_mut().for_each(|x| *x = x.flush()),
+            #[cfg(feature = "half")]
+            Self::Bf16(numbers) => super::half::flush_bf16(numbers),
+            #[cfg(feature = "half")]
+            Self::F16(_) => {}
+        }
     }
 
     #[inline]

@@ -1,18 +1,10 @@
 //! Other formats than numbers are computed in: what a step reads is decoded, what it leaves is rounded, and nothing else changes.
 
 use crate::cases::{assert_bits, hostile, ordinary, parallelisms};
+use crate::piped::rounded;
 use crate::variants::each_option;
 use half::{bf16, f16};
 use lanestep::{AnyRule, Element, Format, Level, Optimizer, Parallelism, Pipeline, Rule, Tensor, reference};
-
-/// By another's code.
-fn rounded(x: f32, format: Format) -> f32 {
-    match format {
-        Format::Bf16 => bf16::from_f32(x).to_f32(),
-        Format::F16 => f16::from_f32(x).to_f32(),
-        _ => x,
-    }
-}
 
 /// Numbers in a format.
 #[derive(Clone, Debug)]

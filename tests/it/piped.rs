@@ -5,9 +5,10 @@ use crate::fuzzed::{number, rule};
 use crate::variants::layerwise;
 use arbitrary::{Result, Unstructured};
 use lanestep::{
-    AnyRule, Error, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rule, Tensor,
+    AnyRule, Error, Format, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rule, Tensor,
     reference,
 };
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What is known of an optimizer, and what is expected of it.
@@ -21,6 +22,9 @@ pub struct Model {
     given: Vec<f64>,
     all_steps: u64,
     ema: Option<(f64, Option<Vec<f32>>)>,
+    /// What the slots of a name are kept as, and those to come.
+    formats: BTreeMap<&'static str, Format>,
+    format: Format,
 }
 
 impl Model {
@@ -34,7 +38,42 @@ impl Model {
             params,
             all_steps: 0,
             ema: None,
+            formats: BTreeMap::new(),
+            format: Format::F32,
         }
+        .with_formats()
+    }
+
+    /// Slots that are new have the format of those to come, and what no group has any more is forgotten.
+    fn with_formats(mut self) -> Self {
+        let names: Vec<_> = self.groups.iter().flat_map(|group| group.rule.slots()).copied().collect();
+        self.formats.retain(|name, _| names.contains(name));
+        for name in names {
+            self.formats.entry(name).or_insert(self.format);
+        }
+        self.round();
+        self
+    }
+
+    /// What is kept of state.
+    fn round(&mut self) {
+        for (group, state) in self.groups.iter().zip(&mut self.state) {
+            for (name, slot) in group.rule.slots().iter().zip(state) {
+                let format = self.formats[name];
+                slot.iter_mut().for_each(|x| *x = rounded(*x, format));
+            }
+        }
+    }
+
+    fn set_format(&mut self, name: Option<&'static str>, format: Format) {
+        match name {
+            Some(name) => drop(self.formats.insert(name, format)),
+            None => {
+                self.formats.values_mut().for_each(|of| *of = format);
+                self.format = format;
+            }
+        }
+        self.round();
     }
 
     /// Another rule for a group. The first slot of the same meaning goes on.
@@ -53,6 +92,11 @@ impl Model {
         self.state[group] = slots.into_iter().map(|slot| slot.unwrap_or_else(zeros)).collect();
         self.groups[group].rule = rule;
         self.given[group] = rule.shared().lr;
+    }
+
+    fn switched(mut self, group: usize, rule: AnyRule) -> Self {
+        self.switch(group, rule);
+        self.with_formats()
     }
 
     /// In the proportions of the rates that were given, to the first that is not zero.
@@ -74,7 +118,9 @@ impl Model {
         other.set_level(optimizer.level());
         other.set_parallelism(optimizer.parallelism());
         for name in optimizer.state_names() {
-            other.set_state(name, optimizer.state(name).expect("a state")).expect("the same state");
+            let format = optimizer.state_format(name).expect("a state");
+            other.set_state_format(name, format).expect("the same state");
+            other.set_state(name, &read(optimizer, name)).expect("the same state");
         }
         other.set_steps(optimizer.steps());
         for (i, group) in self.groups.iter().enumerate() {
@@ -211,6 +257,7 @@ impl Model {
                 slot[start..end].copy_from_slice(&here);
             }
         }
+        self.round();
         self.all_steps += 1;
         if let Some((decay, average)) = &mut self.ema {
             match average {
@@ -243,12 +290,30 @@ impl Model {
         for (i, (group, state)) in self.groups.iter().zip(&self.state).enumerate() {
             assert_eq!(optimizer.group_steps(i), Some(self.steps[i]), "{context:?}");
             for (name, expected) in group.rule.slots().iter().zip(state) {
-                let found = optimizer.state(name).expect("a slot");
+                assert_eq!(optimizer.state_format(name), Some(self.formats[name]), "{context:?}");
+                let found = read(optimizer, name);
                 for range in group.ranges.iter().cloned() {
                     assert_bits(&found[range.clone()], &expected[range], &(*name, i, context));
                 }
             }
         }
+    }
+}
+
+fn read(optimizer: &Optimizer<AnyRule>, name: &str) -> Vec<f32> {
+    let mut numbers = vec![0.0; optimizer.len()];
+    optimizer.read_state(name, &mut numbers).expect("a slot");
+    numbers
+}
+
+/// By another's code.
+pub fn rounded(x: f32, format: Format) -> f32 {
+    match format {
+        #[cfg(feature = "half")]
+        Format::Bf16 => half::bf16::from_f32(x).to_f32(),
+        #[cfg(feature = "half")]
+        Format::F16 => half::f16::from_f32(x).to_f32(),
+        _ => x,
     }
 }
 
@@ -376,7 +441,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
             1 | 2 => {
                 let rule = rule(u)?;
                 match optimizer.set_rule(group, rule) {
-                    Ok(()) => model.switch(group, rule),
+                    Ok(()) => model = model.switched(group, rule),
                     Err(error) => assert!(matches!(error, Error::Hyperparameter { .. }), "{error}"),
                 }
             }
@@ -400,6 +465,12 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
             7 => {
                 optimizer = crate::loaded::loaded(&optimizer);
                 optimizer.set_level(*u.choose(&Level::available())?);
+            }
+            8 => {
+                let names: Vec<_> = optimizer.state_names().map(Some).chain([None]).collect();
+                let (name, format) = (*u.choose(&names)?, *u.choose(Format::all())?);
+                optimizer.set_state_format(name, format).expect("a slot");
+                model.set_format(name, format);
             }
             6 => {
                 optimizer.set_ema(None).expect("not swapped");
