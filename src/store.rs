@@ -10,19 +10,19 @@ pub(crate) use stream::{Source, Stream};
 
 use core::fmt;
 
-/// What a number of state is kept as. It is computed with as an `f32` in any case.
+/// What numbers are kept as. They are computed with as `f32` in any case.
+///
+#[cfg_attr(feature = "half", doc = include_str!("../docs/formats.md"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
     /// Four bytes: as it is computed.
     #[default]
     F32,
-    /// Two bytes: the upper half of an `f32`, rounded to the nearest, to even where two are. Eight bits of precision, and all of
-    /// the range.
+    /// Two bytes: the upper half of an `f32`.
     #[cfg(feature = "half")]
     Bf16,
-    /// Two bytes: IEEE 754's half precision, rounded likewise. Eleven bits of precision from 6e-5 to 65,504; what is under 3e-8
-    /// is zero, and what is above infinite. Mean squares of gradients that are small, as most are, do not fit.
+    /// Two bytes: IEEE 754's half precision.
     #[cfg(feature = "half")]
     F16,
 }
