@@ -75,6 +75,7 @@ impl<F: Read + Seek> Checkpoint<F> {
     pub fn read(source: F) -> Result<Self, Error> {
         let (record, tensors) = file::read(source)?;
         let layout = record.layout()?;
+        // What an optimizer does not ask for is looked at here.
         if tensors.names().any(|name| name.starts_with("model.")) {
             for parameter in layout.parameters() {
                 tensors.expect(&parameter.model(), Dtype::F32, &parameter.shape)?;
@@ -86,7 +87,8 @@ impl<F: Read + Seek> Checkpoint<F> {
         Ok(Self { record, layout, tensors })
     }
 
-    /// Calls `progress` with the bytes that have been read, and those of all tensors together, from now on.
+    /// Calls `progress`, from now on, with the bytes that have been read into their places, and those of all tensors together:
+    /// it stays below them if not all is asked for, and goes beyond if something is asked for twice.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + Send + 'static) -> Self {
         self.tensors.progress = Box::new(progress);
@@ -103,7 +105,7 @@ impl<F: Read + Seek> Checkpoint<F> {
         self.record.steps
     }
 
-    /// Reads every tensor, and compares it with its checksum: whether all that was saved is still there.
+    /// Reads every tensor, and compares it with its checksum, if the file has them: whether all that was saved is still there.
     ///
     /// # Errors
     /// [`Error::Checksum`], [`Error::Io`].
@@ -176,7 +178,10 @@ impl<F: Read + Seek> Checkpoint<F> {
         let bytes = bytemuck::allocation::try_zeroed_vec::<u8>(self.tensors.len(EXTRA)?);
         let mut bytes = bytes.map_err(|()| io::Error::from(io::ErrorKind::OutOfMemory))?;
         self.tensors.get(EXTRA, &mut [&mut bytes], |_| ())?;
-        ciborium::from_reader(&*bytes).map_err(|error| Error::Extra { reason: error.to_string() })
+        ciborium::from_reader(&*bytes).map_err(|error| match error {
+            ciborium::de::Error::Semantic(_, reason) => Error::Extra { reason },
+            other => Error::Extra { reason: format!("not CBOR: {other}") },
+        })
     }
 
     /// What the metadata says.
@@ -188,6 +193,7 @@ impl<F: Read + Seek> Checkpoint<F> {
         };
         let records = &self.record.param_groups;
         let mut groups = records.iter().enumerate().map(group).collect::<Result<Vec<_>, Error>>()?;
+        // Without parameters there is one group without parameters, which only `new` can make.
         let mut optimizer = if layout.is_empty() && groups.len() == 1 {
             Optimizer::new(groups.remove(0).rule, layout)?
         } else {

@@ -49,7 +49,7 @@ impl Layout {
         Self::with_shapes(tensors.into_iter().map(|(name, len)| (name, [len])))
     }
 
-    /// From names and shapes, in order. A step does not ask for shapes; files tell them to who reads tensors.
+    /// From names and shapes, in order. A step does not ask for shapes; files tell them to those who read tensors.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {

@@ -41,9 +41,11 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     #[must_use]
     pub fn extra(self, value: &impl Serialize) -> Self {
         let mut bytes = Vec::new();
-        let written = ciborium::into_writer(value, &mut bytes);
-        let failed = |error: ciborium::ser::Error<_>| Error::Extra { reason: error.to_string() };
-        Self { extra: Some(written.map_err(failed).map(|()| bytes)), ..self }
+        let written = ciborium::into_writer(value, &mut bytes).map_err(|error| match error {
+            ciborium::ser::Error::Value(reason) => Error::Extra { reason },
+            ciborium::ser::Error::Io(error) => error.into(),
+        });
+        Self { extra: Some(written.map(|()| bytes)), ..self }
     }
 
     /// Calls `progress` with the bytes that have been written, and those of all tensors together. Before the first call checksums are
@@ -95,7 +97,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
 }
 
 fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
-    let group = |(index, member): (usize, &crate::optimizer::group::Member<R>)| {
+    let groups = optimizer.members.iter().enumerate().map(|(index, member)| {
         let group = &member.group;
         Ok(record::Group {
             options: recorded::to_options(index, &group.rule)?,
@@ -105,8 +107,8 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
             steps: member.steps,
             ranges: group.ranges.iter().map(|range| (range.start, range.end)).collect(),
         })
-    };
-    let groups = optimizer.members.iter().enumerate().map(group).collect::<Result<_, Error>>()?;
+    });
+    let groups = groups.collect::<Result<_, Error>>()?;
     let ema = optimizer.ema_decay().map(|decay| record::Ema { decay, begun: optimizer.ema().is_some() });
     Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema))
 }
