@@ -120,8 +120,9 @@ impl<F: Read + Seek> Checkpoint<F> {
     /// Its state is read to where it stays. State that is subnormal, as no step leaves it, becomes zero.
     ///
     /// # Errors
-    /// [`Error::Optimizer`] if the parameters of the file are others, or no optimizer can be made of what it says, as it is too
-    /// large; [`Error::Rule`] and [`Error::Options`] if a rule is not of the type `R`; what is wrong with tensors.
+    /// [`Error::Optimizer`] or [`Error::Shape`] if the parameters of the file are others; [`Error::Optimizer`] if no optimizer can
+    /// be made of what it says, as it is too large; [`Error::Rule`] and [`Error::Options`] if a rule is not of the type `R`; what
+    /// is wrong with tensors.
     pub fn optimizer<R: Recorded>(&mut self, layout: impl Into<Layout>) -> Result<Optimizer<R>, Error> {
         let layout = self.layout.in_place_of(layout.into())?;
         let mut optimizer = self.without_state(layout)?;

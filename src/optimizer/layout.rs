@@ -139,37 +139,6 @@ impl Layout {
         !self.tensors.is_empty()
     }
 
-    /// This layout, if it may stand where another is expected; names and shapes are of the one that has them.
-    #[cfg(feature = "checkpoint")]
-    pub(super) fn in_place_of(&self, expected: Self) -> Result<Self, Error> {
-        if !self.is_named() || !expected.is_named() {
-            expected.check_len("the checkpoint", self.len)?;
-            return Ok(if self.is_named() { self.clone() } else { expected });
-        }
-        let mut layout = expected.clone();
-        for (index, (found, of)) in self.tensors.iter().zip(&mut layout.tensors).enumerate() {
-            if found.name != of.name {
-                return Err(Error::TensorName {
-                    index,
-                    expected: of.name.clone(),
-                    found: found.name.clone(),
-                });
-            }
-            let (name, len) = (of.name.clone(), of.range.len());
-            if found.range.len() != len {
-                return Err(Error::TensorLength { index, name, expected: len, found: found.range.len() });
-            }
-            if of.shape == [len] {
-                of.shape.clone_from(&found.shape);
-            } else if found.shape != [len] && found.shape != of.shape {
-                let (expected, found) = (of.shape.clone(), found.shape.clone());
-                return Err(Error::TensorShape { index, name, expected, found });
-            }
-        }
-        let (expected, found) = (expected.tensors.len(), self.tensors.len());
-        if found == expected { Ok(layout) } else { Err(Error::TensorCount { expected, found }) }
-    }
-
     /// The name of the tensor that holds an element.
     pub(super) fn name_at(&self, place: usize) -> Option<String> {
         self.at(place).map(|(name, _)| name.to_owned())
