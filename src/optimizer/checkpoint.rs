@@ -11,7 +11,7 @@ mod tensors;
 
 pub use error::Error;
 pub use recorded::Recorded;
-pub use snapshot::Snapshot;
+pub use snapshot::{Params, Snapshot};
 
 use crate::{Group, Lane, Layout, Optimizer, Tensor};
 use file::Tensors;
@@ -155,7 +155,8 @@ impl<F: Read + Seek> Checkpoint<F> {
     ///
     /// # Errors
     /// [`Error::Missing`] if the file has none, [`Error::Optimizer`] if the tensors are others, [`Error::Checksum`],
-    /// [`Error::Io`]. Nothing has been written then, unless the file itself changes meanwhile.
+    /// [`Error::Io`]. Nothing has been written then, as they are read once before to see whether they are whole; unless the file
+    /// itself changes in between.
     pub fn params(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;
         let parameters = self.layout.parameters();
@@ -168,6 +169,11 @@ impl<F: Read + Seek> Checkpoint<F> {
             self.tensors.get(&parameter.model(), &mut pieces, |_| ())?;
         }
         Ok(())
+    }
+
+    /// Whether the trainer has added anything. What comes from PyTorch has nothing.
+    pub fn has_extra(&self) -> bool {
+        self.tensors.has(EXTRA)
     }
 
     /// What the trainer has added.

@@ -164,21 +164,29 @@ impl Layout {
 
     /// Whether these are the tensors, or one slice of all.
     pub(super) fn check(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
-        let all = tensors.iter().fold(0_usize, |all, tensor| all.saturating_add(tensor.lens().0));
-        let flat = matches!(tensors, [tensor] if tensor.name.is_none() && all == self.len);
-        if self.tensors.is_empty() || flat {
+        self.check_all(tensors.iter().map(|tensor| (tensor.name, tensor.lens().0)))
+    }
+
+    /// The same of names, if they are known, and lengths.
+    pub(super) fn check_all<'n>(
+        &self,
+        tensors: impl ExactSizeIterator<Item = (Option<&'n str>, usize)> + Clone,
+    ) -> Result<(), Error> {
+        let (count, unnamed) = (tensors.len(), tensors.clone().all(|(name, _)| name.is_none()));
+        let all = tensors.clone().fold(0_usize, |all, (_, len)| all.saturating_add(len));
+        if self.tensors.is_empty() || count == 1 && unnamed && all == self.len {
             return self.check_len("params", all);
         }
-        for (index, (tensor, Named { name, range, .. })) in tensors.iter().zip(&self.tensors).enumerate() {
-            let (expected, (found, _)) = (range.len(), tensor.lens());
-            if let Some(of) = tensor.name.filter(|of| of != name) {
+        for (index, ((of, found), Named { name, range, .. })) in tensors.zip(&self.tensors).enumerate() {
+            let expected = range.len();
+            if let Some(of) = of.filter(|of| of != name) {
                 return Err(Error::TensorName { index, expected: name.clone(), found: of.to_owned() });
             }
             if found != expected {
                 return Err(Error::TensorLength { index, name: name.clone(), expected, found });
             }
         }
-        let (expected, found) = (self.tensors.len(), tensors.len());
+        let (expected, found) = (self.tensors.len(), count);
         if found == expected { Ok(()) } else { Err(Error::TensorCount { expected, found }) }
     }
 

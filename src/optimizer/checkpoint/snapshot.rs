@@ -16,7 +16,7 @@ use std::path::Path;
 /// An optimizer to be saved, with what else belongs to a run: its parameters, and whatever a trainer keeps.
 pub struct Snapshot<'a, R> {
     optimizer: &'a Optimizer<R>,
-    params: Option<Result<Vec<&'a [f32]>, crate::Error>>,
+    params: Option<Result<Vec<Params<'a>>, crate::Error>>,
     extra: Option<Result<Vec<u8>, Error>>,
     progress: Progress<'a>,
 }
@@ -28,12 +28,26 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         Self { optimizer, params: None, extra: None, progress: Box::new(|_, _| ()) }
     }
 
-    /// And the parameters. The tensors are those of a [step](Optimizer::step_with); their gradients are not looked at, and may
-    /// be left out.
+    /// And the parameters: slices, or slices with names, or the tensors of a [step](Optimizer::step_with), which they must fit.
+    ///
+    /// ```
+    /// # use lanestep::{AdamW, Layout, Optimizer, checkpoint::Snapshot};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (weight, bias) = (vec![0.5; 6], vec![0.0; 2]);
+    /// let optimizer = Optimizer::new(AdamW::default(), Layout::new([("weight", 6), ("bias", 2)])?)?;
+    /// let mut file = Vec::new();
+    /// Snapshot::of(&optimizer).params([("weight", &weight[..]), ("bias", &bias)]).write(&mut file)?;
+    /// # let mut again = Vec::new();
+    /// Snapshot::of(&optimizer).params([&weight[..], &bias]).write(&mut again)?;
+    /// assert_eq!(file, again);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
-    pub fn params(self, tensors: &'a [Tensor<'_>]) -> Self {
-        let checked = self.optimizer.layout.check(tensors);
-        Self { params: Some(checked.map(|()| tensors.iter().map(Tensor::params).collect())), ..self }
+    pub fn params(self, tensors: impl IntoIterator<Item = impl Into<Params<'a>>>) -> Self {
+        let tensors: Vec<Params<'a>> = tensors.into_iter().map(Into::into).collect();
+        let named = tensors.iter().map(|tensor| (tensor.name, tensor.params.len()));
+        let checked = self.optimizer.layout.check_all(named);
+        Self { params: Some(checked.map(|()| tensors)), ..self }
     }
 
     /// And a value of the trainer's: a [`Schedule`](crate::Schedule), a [`Health`](crate::Health), counters, seeds, or a
@@ -84,6 +98,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         let mut entries = entries(optimizer);
         if let Some(params) = params {
             let parameters = optimizer.layout.parameters();
+            let params = params.iter().map(|tensor| tensor.params);
             for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters, <[f32]>::split_at)) {
                 entries.push(numbers(parameter.model(), &parameter.shape, pieces));
             }
@@ -93,6 +108,31 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
             entries.push(Entry { name, dtype, shape, pieces: vec![Cow::Owned(bytes)] });
         }
         file::write(&mut out, record(optimizer)?, entries, &mut self.progress)
+    }
+}
+
+/// Parameters of a [`Snapshot`]: a slice, or with a name, or those of a [`Tensor`].
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a> {
+    params: &'a [f32],
+    name: Option<&'a str>,
+}
+
+impl<'a> From<&'a [f32]> for Params<'a> {
+    fn from(params: &'a [f32]) -> Self {
+        Self { params, name: None }
+    }
+}
+
+impl<'a> From<(&'a str, &'a [f32])> for Params<'a> {
+    fn from((name, params): (&'a str, &'a [f32])) -> Self {
+        Self { params, name: Some(name) }
+    }
+}
+
+impl<'a> From<&'a Tensor<'_>> for Params<'a> {
+    fn from(tensor: &'a Tensor<'_>) -> Self {
+        Self { params: tensor.params(), name: tensor.name }
     }
 }
 
