@@ -120,9 +120,11 @@ impl Run {
         Ok(())
     }
 
-    fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+    fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let Model { weight, bias, .. } = &self.model;
+        let params = [("weight", &weight[..]), ("bias", bias)];
         let extra = (&self.extra, self.rng.get_seed());
-        Ok(Snapshot::of(&self.optimizer).params(&self.model.tensors()).extra(&extra).save(path)?)
+        Ok(Snapshot::of(&self.optimizer).params(params).extra(&extra).save(path)?)
     }
 
     fn resume(path: impl AsRef<Path>) -> Result<Self> {

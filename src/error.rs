@@ -49,18 +49,6 @@ pub enum Error {
         /// How many the call's tensor has.
         found: usize,
     },
-    /// A tensor has another shape than the layout's in its place.
-    #[error("tensor {index} has the shape {found:?}, but {name:?}, whose place that is, has {expected:?}")]
-    TensorShape {
-        /// Which tensor, from 0.
-        index: usize,
-        /// Its name.
-        name: String,
-        /// The shape in the layout.
-        expected: Vec<usize>,
-        /// What it has.
-        found: Vec<usize>,
-    },
     /// A tensor of another name than the layout's in its place.
     #[error("tensor {index} is {found:?}, but must be {expected:?}")]
     TensorName {

@@ -1,6 +1,7 @@
 // Of two definitions of a link the first holds: the README's own is for those who read it elsewhere.
 #![doc = "[The gallery]: gallery"]
-#![doc = include_str!("../README.md")]
+// Its examples are those of all features.
+#![cfg_attr(any(feature = "checkpoint", not(doctest)), doc = include_str!("../README.md"))]
 #![forbid(unsafe_code)]
 
 mod accumulate;

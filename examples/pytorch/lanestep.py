@@ -211,11 +211,11 @@ def _check_parameters(found, parameters):
 
 
 def _read(path):
-    with open(path, "rb") as file:
-        header = _header(file)
     with safe_open(path, "numpy") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}
+    with open(path, "rb") as file:
+        header = _header(file)
     if "lanestep" not in metadata:
         raise ValueError(f"{path} is no checkpoint of lanestep")
     if "checksum" in tensors:

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let grads = gradients(optimizer.steps(), params.len());
         optimizer.step(&mut params, &grads)?;
     }
-    Snapshot::of(&optimizer).params(&[Tensor::of(&mut params)]).save(to)?;
+    Snapshot::of(&optimizer).params([&params[..]]).save(to)?;
     Ok(())
 }
 

@@ -20,6 +20,7 @@ try:
     import lanestep
     import numpy
     import torch
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 except ImportError as missing:
@@ -191,7 +192,7 @@ def check_refusals(folder):
     def refused(what, save_or_load, *args, **options):
         try:
             save_or_load(*args, **options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, SafetensorError) as error:
             assert what in str(error), error
         else:
             raise AssertionError(f"not refused: {what}")
@@ -212,6 +213,8 @@ def check_refusals(folder):
         data[at] ^= 1
         broken.write_bytes(data)
         refused(what, lanestep.load, broken, model, optimizer)
+    broken.write_text("the file of another program")
+    refused("header", lanestep.load, broken, model, optimizer)
     groups = "param_groups"
     for what, change in {
         "has no bias_correction": lambda record: record[groups][0]["options"].update(bias_correction=False),

@@ -11,7 +11,7 @@ mod tensors;
 
 pub use error::Error;
 pub use recorded::Recorded;
-pub use snapshot::Snapshot;
+pub use snapshot::{Params, Snapshot};
 
 use crate::store::Stream;
 use crate::{Format, Group, Layout, Optimizer, Tensor};
@@ -76,6 +76,7 @@ impl<F: Read + Seek> Checkpoint<F> {
     pub fn read(source: F) -> Result<Self, Error> {
         let (record, tensors) = file::read(source)?;
         let layout = record.layout()?;
+        // What an optimizer does not ask for is looked at here.
         if tensors.names().any(|name| name.starts_with("model.")) {
             for parameter in layout.parameters() {
                 let name = parameter.model();
@@ -88,7 +89,8 @@ impl<F: Read + Seek> Checkpoint<F> {
         Ok(Self { record, layout, tensors })
     }
 
-    /// Calls `progress` with the bytes that have been read, and those of all tensors together, from now on.
+    /// Calls `progress`, from now on, with the bytes that have been read into their places, and those of all tensors together:
+    /// it stays below them if not all is asked for, and goes beyond if something is asked for twice.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + Send + 'static) -> Self {
         self.tensors.progress = Box::new(progress);
@@ -105,7 +107,7 @@ impl<F: Read + Seek> Checkpoint<F> {
         self.record.steps
     }
 
-    /// Reads every tensor, and compares it with its checksum: whether all that was saved is still there.
+    /// Reads every tensor, and compares it with its checksum, if the file has them: whether all that was saved is still there.
     ///
     /// # Errors
     /// [`Error::Checksum`], [`Error::Io`].
@@ -120,8 +122,9 @@ impl<F: Read + Seek> Checkpoint<F> {
     /// Its state is read to where it stays. State that is subnormal, as no step leaves it, becomes zero.
     ///
     /// # Errors
-    /// [`Error::Optimizer`] if the parameters of the file are others, or no optimizer can be made of what it says, as it is too
-    /// large; [`Error::Rule`] and [`Error::Options`] if a rule is not of the type `R`; what is wrong with tensors.
+    /// [`Error::Optimizer`] or [`Error::Shape`] if the parameters of the file are others; [`Error::Optimizer`] if no optimizer can
+    /// be made of what it says, as it is too large; [`Error::Rule`] and [`Error::Options`] if a rule is not of the type `R`; what
+    /// is wrong with tensors.
     pub fn optimizer<R: Recorded>(&mut self, layout: impl Into<Layout>) -> Result<Optimizer<R>, Error> {
         let layout = self.layout.in_place_of(layout.into())?;
         let mut optimizer = self.without_state(layout)?;
@@ -156,7 +159,8 @@ impl<F: Read + Seek> Checkpoint<F> {
     ///
     /// # Errors
     /// [`Error::Missing`] if the file has none, [`Error::Optimizer`] if the tensors are others, [`Error::Checksum`],
-    /// [`Error::Io`]. Nothing has been written then, unless the file itself changes meanwhile.
+    /// [`Error::Io`]. Nothing has been written then, as they are read once before to see whether they are whole; unless the file
+    /// itself changes in between.
     pub fn params(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;
         let parameters = self.layout.parameters();
@@ -175,6 +179,11 @@ impl<F: Read + Seek> Checkpoint<F> {
         Ok(())
     }
 
+    /// Whether the trainer has added anything. What comes from PyTorch has nothing.
+    pub fn has_extra(&self) -> bool {
+        self.tensors.has(EXTRA)
+    }
+
     /// What the trainer has added.
     ///
     /// # Errors
@@ -184,7 +193,10 @@ impl<F: Read + Seek> Checkpoint<F> {
         let bytes = bytemuck::allocation::try_zeroed_vec::<u8>(self.tensors.len(EXTRA)?);
         let mut bytes = bytes.map_err(|()| io::Error::from(io::ErrorKind::OutOfMemory))?;
         self.tensors.get(EXTRA, &mut [&mut bytes], |_| ())?;
-        ciborium::from_reader(&*bytes).map_err(|error| Error::Extra { reason: error.to_string() })
+        ciborium::from_reader(&*bytes).map_err(|error| match error {
+            ciborium::de::Error::Semantic(_, reason) => Error::Extra { reason },
+            other => Error::Extra { reason: format!("not CBOR: {other}") },
+        })
     }
 
     /// What the metadata says.
@@ -196,6 +208,7 @@ impl<F: Read + Seek> Checkpoint<F> {
         };
         let records = &self.record.param_groups;
         let mut groups = records.iter().enumerate().map(group).collect::<Result<Vec<_>, Error>>()?;
+        // Without parameters there is one group without parameters, which only `new` can make.
         let mut optimizer = if layout.is_empty() && groups.len() == 1 {
             Optimizer::new(groups.remove(0).rule, layout)?
         } else {

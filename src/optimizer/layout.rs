@@ -49,7 +49,7 @@ impl Layout {
         Self::with_shapes(tensors.into_iter().map(|(name, len)| (name, [len])))
     }
 
-    /// From names and shapes, in order. A step does not ask for shapes; files tell them to who reads tensors.
+    /// From names and shapes, in order. A step does not ask for shapes; files tell them to those who read tensors.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -139,37 +139,6 @@ impl Layout {
         !self.tensors.is_empty()
     }
 
-    /// This layout, if it may stand where another is expected; names and shapes are of the one that has them.
-    #[cfg(feature = "checkpoint")]
-    pub(super) fn in_place_of(&self, expected: Self) -> Result<Self, Error> {
-        if !self.is_named() || !expected.is_named() {
-            expected.check_len("the checkpoint", self.len)?;
-            return Ok(if self.is_named() { self.clone() } else { expected });
-        }
-        let mut layout = expected.clone();
-        for (index, (found, of)) in self.tensors.iter().zip(&mut layout.tensors).enumerate() {
-            if found.name != of.name {
-                return Err(Error::TensorName {
-                    index,
-                    expected: of.name.clone(),
-                    found: found.name.clone(),
-                });
-            }
-            let (name, len) = (of.name.clone(), of.range.len());
-            if found.range.len() != len {
-                return Err(Error::TensorLength { index, name, expected: len, found: found.range.len() });
-            }
-            if of.shape == [len] {
-                of.shape.clone_from(&found.shape);
-            } else if found.shape != [len] && found.shape != of.shape {
-                let (expected, found) = (of.shape.clone(), found.shape.clone());
-                return Err(Error::TensorShape { index, name, expected, found });
-            }
-        }
-        let (expected, found) = (expected.tensors.len(), self.tensors.len());
-        if found == expected { Ok(layout) } else { Err(Error::TensorCount { expected, found }) }
-    }
-
     /// The name of the tensor that holds an element.
     pub(super) fn name_at(&self, place: usize) -> Option<String> {
         self.at(place).map(|(name, _)| name.to_owned())
@@ -195,21 +164,29 @@ impl Layout {
 
     /// Whether these are the tensors, or one slice of all.
     pub(super) fn check(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
-        let all = tensors.iter().fold(0_usize, |all, tensor| all.saturating_add(tensor.lens().0));
-        let flat = matches!(tensors, [tensor] if tensor.name.is_none() && all == self.len);
-        if self.tensors.is_empty() || flat {
+        self.check_all(tensors.iter().map(|tensor| (tensor.name, tensor.lens().0)))
+    }
+
+    /// The same of names, if they are known, and lengths.
+    pub(super) fn check_all<'n>(
+        &self,
+        tensors: impl ExactSizeIterator<Item = (Option<&'n str>, usize)> + Clone,
+    ) -> Result<(), Error> {
+        let (count, unnamed) = (tensors.len(), tensors.clone().all(|(name, _)| name.is_none()));
+        let all = tensors.clone().fold(0_usize, |all, (_, len)| all.saturating_add(len));
+        if self.tensors.is_empty() || count == 1 && unnamed && all == self.len {
             return self.check_len("params", all);
         }
-        for (index, (tensor, Named { name, range, .. })) in tensors.iter().zip(&self.tensors).enumerate() {
-            let (expected, (found, _)) = (range.len(), tensor.lens());
-            if let Some(of) = tensor.name.filter(|of| of != name) {
+        for (index, ((of, found), Named { name, range, .. })) in tensors.zip(&self.tensors).enumerate() {
+            let expected = range.len();
+            if let Some(of) = of.filter(|of| of != name) {
                 return Err(Error::TensorName { index, expected: name.clone(), found: of.to_owned() });
             }
             if found != expected {
                 return Err(Error::TensorLength { index, name: name.clone(), expected, found });
             }
         }
-        let (expected, found) = (self.tensors.len(), tensors.len());
+        let (expected, found) = (self.tensors.len(), count);
         if found == expected { Ok(()) } else { Err(Error::TensorCount { expected, found }) }
     }
 

@@ -110,8 +110,8 @@ mod tests {
                     check(f32::from_bits(x.to_bits().wrapping_add_signed(by)));
                 }
             }
-            // Halfway between subnormal codes of f16.
-            check((f32::from(code) + 0.5) * 2_f32.powi(-24));
+            // Halfway between subnormal codes of f16, which are multiples of 2^-24.
+            check((f32::from(code) + 0.5) * f32::from_bits(103 << 23));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with files.
 
+use super::tensors::EXTRA;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ pub enum Error {
         source: io::Error,
     },
     /// What was opened could not be read, or written.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     /// The file ends too early, or goes on behind its end.
     #[error("the file has {found} bytes, but must have {expected}")]
@@ -27,7 +28,7 @@ pub enum Error {
         found: u64,
     },
     /// The header is longer than safetensors allows.
-    #[error("the header has {found} bytes, but may have {allowed}")]
+    #[error("the header has {found} bytes, but that of a safetensors file may have {allowed}")]
     HeaderLength {
         /// The longest that there may be.
         allowed: u64,
@@ -75,8 +76,8 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A tensor that must be there is not.
-    #[error("there is no tensor {name:?}")]
+    /// A tensor that must be there is not, or one that is asked for.
+    #[error("there is no tensor {name:?}{}", hint(name))]
     Missing {
         /// Its name.
         name: String,
@@ -150,6 +151,14 @@ pub enum Error {
     /// The parameters of the file are not those that are asked for, or its contents make no optimizer.
     #[error(transparent)]
     Optimizer(#[from] crate::Error),
+}
+
+fn hint(name: &str) -> &'static str {
+    match name {
+        EXTRA => ": was anything added when it was saved?",
+        name if name.starts_with("model.") => ": were parameters saved with it?",
+        _ => "",
+    }
 }
 
 impl Error {

@@ -3,35 +3,37 @@
 use super::Error;
 use crate::Layout;
 use serde::de::{MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::marker::PhantomData;
 
-pub(super) const VERSION: u64 = 1;
+const VERSION: u64 = 1;
 
-#[derive(serde::Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     version: u64,
     pub(super) steps: u64,
     pub(super) parameters: Parameters,
     pub(super) param_groups: Vec<Group>,
+    // Asked for by name, as `serde` would take an option that is left out for `None`.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) ema: Option<Ema>,
     /// Of each tensor but `checksum`, which is the header's.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub(super) checksums: Option<Pairs<String>>,
 }
 
 /// The names and shapes of the tensors, or how many parameters there are.
-#[derive(serde::Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Parameters {
     Unnamed(usize),
     Named(Vec<(String, Vec<usize>)>),
 }
 
-#[derive(serde::Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Group {
     /// The rule as it was given.
@@ -46,7 +48,7 @@ pub(super) struct Group {
     pub(super) ranges: Vec<(usize, usize)>,
 }
 
-#[derive(serde::Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ema {
     #[serde(with = "crate::number")]
@@ -94,9 +96,7 @@ pub(super) struct Pairs<V>(pub(super) Vec<(String, V)>);
 
 impl<V: Serialize> Serialize for Pairs<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
-        map.end()
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
     }
 }
 

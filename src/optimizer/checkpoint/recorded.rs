@@ -61,10 +61,15 @@ pub(super) fn to_options<R: Recorded>(group: usize, rule: &R) -> Result<Map<Stri
         Value::Object(options) => options,
         other => return Err(failed(format!("{other} is no dictionary"))),
     };
-    match R::NAME.map(|name| options.insert(RULE.to_owned(), name.into())) {
-        Some(Some(_)) => Err(failed(format!("an option of {:?} is named {RULE:?} too", R::NAME))),
-        _ => Ok(options),
+    if let Some(name) = R::NAME {
+        if let Some(taken) = options.keys().find(|key| *key == RULE || SWITCHES.contains(&key.as_str())) {
+            return Err(failed(format!(
+                "an option of {name:?} is named {taken:?}, which means something else"
+            )));
+        }
+        options.insert(RULE.to_owned(), name.into());
     }
+    Ok(options)
 }
 
 /// The rule of a dictionary.

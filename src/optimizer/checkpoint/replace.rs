@@ -23,7 +23,7 @@ fn place(path: &Path) -> io::Result<PathBuf> {
         Ok(place) if !place.is_file() => Err(io::Error::new(ErrorKind::InvalidInput, "not a file")),
         Err(error) if error.kind() == ErrorKind::NotFound => match path.read_link() {
             Ok(target) => place(&path.with_file_name(target)),
-            Err(_) => absolute(path),
+            Err(_) => absolute(path), // so that the name of a file alone has a folder too
         },
         other => other,
     }

@@ -6,7 +6,7 @@ use super::replace::replace;
 use super::tensors::{EXTRA, cut, dtype};
 use super::{Error, Recorded, recorded};
 use crate::store::Source;
-use crate::{Optimizer, Tensor};
+use crate::{Element, Optimizer, Tensor};
 use safetensors::Dtype;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use std::path::Path;
 /// An optimizer to be saved, with what else belongs to a run: its parameters, and whatever a trainer keeps.
 pub struct Snapshot<'a, R> {
     optimizer: &'a Optimizer<R>,
-    params: Option<Result<Vec<Source<'a>>, crate::Error>>,
+    params: Option<Result<Vec<Params<'a>>, crate::Error>>,
     extra: Option<Result<Vec<u8>, Error>>,
     progress: Progress<'a>,
 }
@@ -30,12 +30,26 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         Self { optimizer, params: None, extra: None, progress: Box::new(|_, _| ()) }
     }
 
-    /// And the parameters. The tensors are those of a [step](Optimizer::step_with); their gradients are not looked at, and may
-    /// be left out.
+    /// And the parameters: slices, or slices with names, or the tensors of a [step](Optimizer::step_with), which they must fit.
+    ///
+    /// ```
+    /// # use lanestep::{AdamW, Layout, Optimizer, checkpoint::Snapshot};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (weight, bias) = (vec![0.5; 6], vec![0.0; 2]);
+    /// let optimizer = Optimizer::new(AdamW::default(), Layout::new([("weight", 6), ("bias", 2)])?)?;
+    /// let mut file = Vec::new();
+    /// Snapshot::of(&optimizer).params([("weight", &weight[..]), ("bias", &bias)]).write(&mut file)?;
+    /// # let mut again = Vec::new();
+    /// Snapshot::of(&optimizer).params([&weight[..], &bias]).write(&mut again)?;
+    /// assert_eq!(file, again);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
-    pub fn params(self, tensors: &'a [Tensor<'_>]) -> Self {
-        let checked = self.optimizer.layout.check(tensors);
-        Self { params: Some(checked.map(|()| tensors.iter().map(Tensor::params).collect())), ..self }
+    pub fn params(self, tensors: impl IntoIterator<Item = impl Into<Params<'a>>>) -> Self {
+        let tensors: Vec<Params<'a>> = tensors.into_iter().map(Into::into).collect();
+        let named = tensors.iter().map(|tensor| (tensor.name, tensor.params.len()));
+        let checked = self.optimizer.layout.check_all(named);
+        Self { params: Some(checked.map(|()| tensors)), ..self }
     }
 
     /// And a value of the trainer's: a [`Schedule`](crate::Schedule), a [`Health`](crate::Health), counters, seeds, or a
@@ -43,9 +57,11 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     #[must_use]
     pub fn extra(self, value: &impl Serialize) -> Self {
         let mut bytes = Vec::new();
-        let written = ciborium::into_writer(value, &mut bytes);
-        let failed = |error: ciborium::ser::Error<_>| Error::Extra { reason: error.to_string() };
-        Self { extra: Some(written.map_err(failed).map(|()| bytes)), ..self }
+        let written = ciborium::into_writer(value, &mut bytes).map_err(|error| match error {
+            ciborium::ser::Error::Value(reason) => Error::Extra { reason },
+            ciborium::ser::Error::Io(error) => error.into(),
+        });
+        Self { extra: Some(written.map(|()| bytes)), ..self }
     }
 
     /// Calls `progress` with the bytes that have been written, and those of all tensors together. Before the first call checksums are
@@ -84,6 +100,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         let mut entries = entries(optimizer)?;
         if let Some(params) = params {
             let parameters = optimizer.layout.parameters();
+            let params = params.iter().map(|tensor| tensor.params);
             for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters)) {
                 entries.push(numbers(parameter.model(), &parameter.shape, &pieces)?);
             }
@@ -96,8 +113,33 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     }
 }
 
+/// Parameters of a [`Snapshot`]: a slice, or with a name, or those of a [`Tensor`].
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a> {
+    params: Source<'a>,
+    name: Option<&'a str>,
+}
+
+impl<'a, P: Element> From<&'a [P]> for Params<'a> {
+    fn from(params: &'a [P]) -> Self {
+        Self { params: P::source(params), name: None }
+    }
+}
+
+impl<'a, P: Element> From<(&'a str, &'a [P])> for Params<'a> {
+    fn from((name, params): (&'a str, &'a [P])) -> Self {
+        Self { params: P::source(params), name: Some(name) }
+    }
+}
+
+impl<'a> From<&'a Tensor<'_>> for Params<'a> {
+    fn from(tensor: &'a Tensor<'_>) -> Self {
+        Self { params: tensor.params(), name: tensor.name }
+    }
+}
+
 fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
-    let group = |(index, member): (usize, &crate::optimizer::group::Member<R>)| {
+    let groups = optimizer.members.iter().enumerate().map(|(index, member)| {
         let group = &member.group;
         Ok(record::Group {
             options: recorded::to_options(index, &group.rule)?,
@@ -107,8 +149,8 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
             steps: member.steps,
             ranges: group.ranges.iter().map(|range| (range.start, range.end)).collect(),
         })
-    };
-    let groups = optimizer.members.iter().enumerate().map(group).collect::<Result<_, Error>>()?;
+    });
+    let groups = groups.collect::<Result<_, Error>>()?;
     let ema = optimizer.ema_decay().map(|decay| record::Ema { decay, begun: optimizer.ema().is_some() });
     Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema))
 }

@@ -1,7 +1,8 @@
 //! Which tensor of a file is which part of an optimizer.
 
+use super::Error;
 use crate::store::{Source, Stream};
-use crate::{Error, Format, Layout, Optimizer, Rule};
+use crate::{Format, Layout, Optimizer, Rule};
 use core::ops::Range;
 use safetensors::Dtype;
 
@@ -55,6 +56,37 @@ impl Layout {
         let parameters = if self.is_named() { named.collect() } else { vec![all] };
         parameters.into_iter().filter(|parameter| !parameter.range.is_empty()).collect()
     }
+
+    /// This layout, if it may stand where another is expected; names and shapes are of the one that has them.
+    pub(super) fn in_place_of(&self, expected: Self) -> Result<Self, Error> {
+        if !self.is_named() || !expected.is_named() {
+            expected.check_len("the checkpoint", self.len())?;
+            return Ok(if self.is_named() { self.clone() } else { expected });
+        }
+        let mut tensors = Vec::new();
+        for (index, (found, expected)) in self.tensors().zip(expected.tensors()).enumerate() {
+            let ((name, range, shape), (expected_name, expected_range, expected_shape)) = (found, expected);
+            if name != expected_name {
+                let (expected, found) = (expected_name.to_owned(), name.to_owned());
+                return Err(crate::Error::TensorName { index, expected, found }.into());
+            }
+            let (name, expected, found) = (name.to_owned(), expected_range.len(), range.len());
+            if found != expected {
+                return Err(crate::Error::TensorLength { index, name, expected, found }.into());
+            }
+            let has_shape = |shape: &[usize]| shape != [expected];
+            if has_shape(shape) && has_shape(expected_shape) && shape != expected_shape {
+                let (expected, found) = (expected_shape.to_owned(), shape.to_owned());
+                return Err(Error::Shape { name, expected, found });
+            }
+            tensors.push((name, if has_shape(expected_shape) { expected_shape } else { shape }));
+        }
+        let (expected, found) = (expected.tensors().count(), self.tensors().count());
+        if found != expected {
+            return Err(crate::Error::TensorCount { expected, found }.into());
+        }
+        Ok(Self::with_shapes(tensors)?)
+    }
 }
 
 impl<R: Rule> Optimizer<R> {
@@ -80,13 +112,17 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// Whether a slot is zero where the group has none.
-    pub(super) fn check_stateless(&self, slot: usize, parts: &[(Range<usize>, usize)]) -> Result<(), Error> {
+    pub(super) fn check_stateless(
+        &self,
+        slot: usize,
+        parts: &[(Range<usize>, usize)],
+    ) -> Result<(), crate::Error> {
         let slot = &self.state[slot];
         for (range, group) in
             parts.iter().filter(|(_, group)| !self.members[*group].names.contains(&slot.name))
         {
             if let Some(first) = slot.first_not_zero(range.clone()) {
-                return Err(Error::Stateless { group: *group, name: slot.name, first });
+                return Err(crate::Error::Stateless { group: *group, name: slot.name, first });
             }
         }
         Ok(())
