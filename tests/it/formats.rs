@@ -4,7 +4,10 @@ use crate::cases::{assert_bits, hostile, ordinary, parallelisms};
 use crate::piped::rounded;
 use crate::variants::each_option;
 use half::{bf16, f16};
-use lanestep::{AnyRule, Element, Format, Level, Optimizer, Parallelism, Pipeline, Rule, Tensor, reference};
+use lanestep::reference;
+use lanestep::{
+    Adam, AdamW, AnyRule, Element, Error, Format, Level, Optimizer, Parallelism, Pipeline, Rule, Tensor,
+};
 
 /// Numbers in a format.
 #[derive(Clone, Debug)]
@@ -138,5 +141,101 @@ fn every_rule_in_every_format_is_the_reference_with_what_it_leaves_rounded() {
                 assert_bits(&read(&optimizer, name), slot, &(name, context));
             }
         }
+    }
+}
+
+#[test]
+fn other_formats_are_refused_where_they_cannot_be() {
+    let mut optimizer = Optimizer::new(AdamW::default(), 2).unwrap();
+    let error = optimizer.set_state_format("momentum_buffer", Format::Bf16).unwrap_err();
+    let known = vec!["exp_avg", "exp_avg_sq"];
+    assert_eq!(error, Error::NoState { name: "momentum_buffer".into(), known: known.clone() });
+    assert_eq!(optimizer.read_state("sum", &mut [0.0; 2]), Err(Error::NoState { name: "sum".into(), known }));
+    let short = Error::Length { what: "exp_avg", expected: 2, found: 1 };
+    assert_eq!(optimizer.read_state("exp_avg", &mut [0.0; 1]), Err(short));
+
+    optimizer.set_ema(0.5).unwrap();
+    let (mut params, grads) = ([bf16::ONE; 2], [f16::ONE; 2]);
+    optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &Pipeline::default()).unwrap();
+    let before = params;
+    assert_eq!(optimizer.swap_ema(&mut [Tensor::of(&mut params)]), Err(Error::SwapFormat));
+    assert_eq!(params, before);
+    assert_eq!(optimizer.ema(), Some(&before.map(bf16::to_f32)[..]), "as the parameters are kept");
+}
+
+/// A mean square of 1e-10 is zero as an `f16`, and the next step computes with what is fresh.
+#[test]
+fn state_is_rounded_and_the_update_is_not() {
+    let rule = AdamW { weight_decay: 0.0, ..AdamW::default() };
+    let mut optimizer = Optimizer::new(rule, 1).unwrap();
+    optimizer.set_state_format("exp_avg_sq", Format::F16).unwrap();
+    assert_eq!((optimizer.state("exp_avg_sq"), optimizer.state("exp_avg")), (None, Some(&[0.0][..])));
+    let mut params = [1.0_f32];
+    optimizer.step(&mut params, &[1e-5]).unwrap();
+    let mut square = [1.0];
+    optimizer.read_state("exp_avg_sq", &mut square).unwrap();
+    assert_eq!(square, [0.0]);
+    assert!((params[0] - 0.999).abs() < 1e-5, "{params:?}");
+}
+
+#[cfg(feature = "checkpoint")]
+mod files {
+    use super::*;
+    use crate::loaded::{bytes, loaded, open};
+    use lanestep::Layout;
+    use lanestep::checkpoint::{self, Snapshot};
+    use safetensors::{Dtype, SafeTensors};
+
+    /// Two tensors, of which one is of `bf16`, with state in all formats.
+    fn mixed() -> (Optimizer<AnyRule>, Vec<bf16>, Vec<f32>) {
+        let rule = AnyRule::from(Adam { amsgrad: true, ..Adam::default() });
+        let mut optimizer = Optimizer::new(rule, Layout::new([("a", 700), ("b", 3)]).unwrap()).unwrap();
+        optimizer.set_state_format("exp_avg", Format::Bf16).unwrap();
+        optimizer.set_state_format("max_exp_avg_sq", Format::F16).unwrap();
+        let rng = &mut fastrand::Rng::with_seed(5);
+        let mut a: Vec<_> = ordinary(rng, 700).into_iter().map(bf16::from_f32).collect();
+        let (mut b, grads) = (ordinary(rng, 3), ordinary(rng, 703));
+        for _ in 0..3 {
+            let tensors = &mut [Tensor::new(&mut a, &grads[..700]), Tensor::new(&mut b, &grads[700..])];
+            optimizer.step_with(tensors, &Pipeline::default()).unwrap();
+        }
+        (optimizer, a, b)
+    }
+
+    #[test]
+    fn files_have_the_formats_and_give_them_back() {
+        let (mut optimizer, mut a, mut b) = mixed();
+        let mut file = Vec::new();
+        let params: [checkpoint::Params<'_>; 2] = [("a", &a[..]).into(), ("b", &b[..]).into()];
+        Snapshot::of(&optimizer).params(params).write(&mut file).unwrap();
+        let read = SafeTensors::deserialize(&file).unwrap();
+        let dtype = |name: &str| read.tensor(name).unwrap().dtype();
+        let names = ["model.a", "model.b", "state.a.exp_avg", "state.b.exp_avg_sq", "state.b.max_exp_avg_sq"];
+        assert_eq!(names.map(dtype), [Dtype::BF16, Dtype::F32, Dtype::BF16, Dtype::F32, Dtype::F16]);
+
+        let mut checkpoint = open(&file).unwrap();
+        let (mut others, mut other_b) = (vec![bf16::ZERO; 700], vec![0.0_f32; 3]);
+        checkpoint.params(&mut [Tensor::of(&mut others), Tensor::of(&mut other_b)]).unwrap();
+        assert!(others == a && other_b == b);
+        let error = checkpoint.params(&mut [Tensor::of(&mut vec![0.0_f32; 700]), Tensor::of(&mut other_b)]);
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "the tensor \"model.a\" has numbers of the type BF16, but must have F32");
+
+        let mut other = loaded(&optimizer);
+        assert_eq!(other.state_format("exp_avg"), Some(Format::Bf16));
+        let grads = vec![0.25_f32; 703];
+        for (optimizer, a, b) in [(&mut optimizer, &mut a, &mut b), (&mut other, &mut others, &mut other_b)] {
+            let tensors = &mut [Tensor::new(a, &grads[..700]), Tensor::new(b, &grads[700..])];
+            optimizer.step_with(tensors, &Pipeline::default()).unwrap();
+        }
+        assert!(others == a && other_b == b && bytes(&optimizer) == bytes(&other));
+    }
+
+    #[test]
+    fn one_tensor_has_one_format() {
+        let optimizer = Optimizer::new(AdamW::default(), 2).unwrap();
+        let params: [checkpoint::Params<'_>; 2] = [(&[bf16::ONE][..]).into(), (&[1.0_f32][..]).into()];
+        let error = Snapshot::of(&optimizer).params(params).write(Vec::new()).unwrap_err();
+        assert!(matches!(error, checkpoint::Error::Mixed { .. }), "{error}");
     }
 }
