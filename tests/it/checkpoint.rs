@@ -698,3 +698,29 @@ fn options_of_ones_own_come_back_or_are_not_saved() {
         assert!(error.contains(&format!("{name:?} is not finite, and JSON has no such number")), "{error}");
     }
 }
+
+#[test]
+fn what_is_nested_too_deeply_is_not_saved() {
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Nested {
+        None,
+        Some(Box<Self>),
+        Number(i128),
+    }
+    let optimizer = Optimizer::new(Sgd::default(), 1).unwrap();
+    for last in [|| Nested::None, || Nested::Number(i128::MIN)] {
+        for levels in 200..300 {
+            let nested = (0..levels).fold(last(), |nested, _| Nested::Some(Box::new(nested)));
+            let mut file = Vec::new();
+            match Snapshot::of(&optimizer).extra(&nested).write(&mut file) {
+                Ok(()) => drop(open(&file).unwrap().extra::<Nested>().unwrap()),
+                Err(error) => {
+                    assert!(
+                        levels > 250 && error.to_string().contains("more than 255 levels deep"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+}

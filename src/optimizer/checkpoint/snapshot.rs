@@ -6,8 +6,10 @@ use super::replace::replace;
 use super::tensors::{EXTRA, cut};
 use super::{Error, Recorded, recorded};
 use crate::{Optimizer, Tensor};
+use ciborium::de::from_reader_with_recursion_limit;
 use safetensors::Dtype;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
@@ -40,10 +42,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     /// structure of all these. Every number in it comes back with its bits.
     #[must_use]
     pub fn extra(self, value: &impl Serialize) -> Self {
-        let mut bytes = Vec::new();
-        let written = ciborium::into_writer(value, &mut bytes);
-        let failed = |error: ciborium::ser::Error<_>| Error::Extra { reason: error.to_string() };
-        Self { extra: Some(written.map_err(failed).map(|()| bytes)), ..self }
+        Self { extra: Some(to_cbor(value)), ..self }
     }
 
     /// Calls `progress` with the bytes that have been written, and those of all tensors together. Before the first call checksums are
@@ -91,6 +90,18 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
             entries.push(Entry { name, dtype, shape, pieces: vec![Cow::Owned(bytes)] });
         }
         file::write(&mut out, record(optimizer)?, entries, &mut self.progress)
+    }
+}
+
+/// What is written with one level less than may be read, which the name of a variant takes.
+const DEEPEST: usize = 255;
+
+fn to_cbor(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let (mut bytes, failed) = (Vec::new(), |reason| Error::Extra { reason });
+    ciborium::into_writer(value, &mut bytes).map_err(|error| failed(error.to_string()))?;
+    match from_reader_with_recursion_limit::<IgnoredAny, _>(&*bytes, DEEPEST) {
+        Ok(IgnoredAny) => Ok(bytes),
+        Err(_) => Err(failed(format!("it is nested more than {DEEPEST} levels deep, and could not be read"))),
     }
 }
 
