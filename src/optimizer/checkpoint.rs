@@ -176,7 +176,10 @@ impl<F: Read + Seek> Checkpoint<F> {
         let bytes = bytemuck::allocation::try_zeroed_vec::<u8>(self.tensors.len(EXTRA)?);
         let mut bytes = bytes.map_err(|()| io::Error::from(io::ErrorKind::OutOfMemory))?;
         self.tensors.get(EXTRA, &mut [&mut bytes], |_| ())?;
-        ciborium::from_reader(&*bytes).map_err(|error| Error::Extra { reason: error.to_string() })
+        ciborium::from_reader(&*bytes).map_err(|error| match error {
+            ciborium::de::Error::Semantic(_, reason) => Error::Extra { reason },
+            other => Error::Extra { reason: other.to_string() },
+        })
     }
 
     /// What the metadata says.

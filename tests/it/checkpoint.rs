@@ -95,14 +95,14 @@ fn what_a_trainer_adds_comes_back_with_its_bits() {
     let error = open(&bytes(&optimizer)).unwrap().extra::<Trainer>().unwrap_err();
     assert_eq!(error.to_string(), r#"there is no tensor "extra""#);
     let error = open(&everything()).unwrap().extra::<u64>().unwrap_err();
-    assert!(matches!(error, Error::Extra { .. }), "{error}");
+    assert_eq!(error.to_string(), "what was added to the checkpoint: invalid type: map, expected integer");
     #[derive(Serialize)]
     struct Unwritable(#[serde(serialize_with = "no")] ());
     fn no<S: serde::Serializer>(_: &(), _: S) -> Result<S::Ok, S::Error> {
         Err(serde::ser::Error::custom("not this"))
     }
     let error = Snapshot::of(&optimizer).extra(&Unwritable(())).write(Vec::new()).unwrap_err();
-    assert!(matches!(&error, Error::Extra { reason } if reason.contains("not this")), "{error}");
+    assert!(matches!(&error, Error::Extra { reason } if reason == "not this"), "{error}");
 }
 
 /// Whatever has been done before, at every level, on any number of threads.

@@ -98,7 +98,10 @@ const DEEPEST: usize = 255;
 
 fn to_cbor(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     let (mut bytes, failed) = (Vec::new(), |reason| Error::Extra { reason });
-    ciborium::into_writer(value, &mut bytes).map_err(|error| failed(error.to_string()))?;
+    ciborium::into_writer(value, &mut bytes).map_err(|error| match error {
+        ciborium::ser::Error::Value(reason) => failed(reason),
+        ciborium::ser::Error::Io(error) => failed(error.to_string()),
+    })?;
     match from_reader_with_recursion_limit::<IgnoredAny, _>(&*bytes, DEEPEST) {
         Ok(IgnoredAny) => Ok(bytes),
         Err(_) => Err(failed(format!("it is nested more than {DEEPEST} levels deep, and could not be read"))),
