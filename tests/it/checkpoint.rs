@@ -94,6 +94,11 @@ fn what_a_trainer_adds_comes_back_with_its_bits() {
     let (optimizer, _) = two();
     let error = open(&bytes(&optimizer)).unwrap().extra::<Trainer>().unwrap_err();
     assert_eq!(error.to_string(), r#"there is no tensor "extra": was anything added when it was saved?"#);
+    let extra = json!({"dtype": "U8", "shape": [2], "data_offsets": [0, 2]});
+    let none = bytes(&Optimizer::new(Adam::default(), 0).unwrap());
+    let two_values = [edited(&none, |header, _| header["extra"] = extra), vec![1, 2]].concat();
+    let error = open(&two_values).unwrap().extra::<u64>().unwrap_err();
+    assert_eq!(error.to_string(), "what was added to the checkpoint: 1 bytes are behind it");
     let error = open(&everything()).unwrap().extra::<u64>().unwrap_err();
     assert_eq!(error.to_string(), "what was added to the checkpoint: invalid type: map, expected integer");
     #[derive(Serialize)]

@@ -82,7 +82,8 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         replace(path, |file| self.write(file)).map_err(|error| error.of(path))
     }
 
-    /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes.
+    /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes, but for what has no order, such as a
+    /// `HashMap`.
     ///
     /// # Errors
     /// [`Error::Io`] if they cannot be written; [`Error::Optimizer`] if the parameters are in the place of their
