@@ -46,6 +46,8 @@ def save(path, model, optimizer, steps=None):
     rule, tensors, groups, start = _rule(optimizer), {}, {}, 0
     if rule == "SGD" and steps is None:
         raise ValueError("SGD does not count its steps: tell how many there were, save(..., steps=n)")
+    if steps is not None and not (isinstance(steps, int) and steps >= 0):
+        raise ValueError(f"steps is {steps!r}, but must be a whole number from 0 on")
     for name, param, index in _parameters(model, optimizer):
         if not param.numel():
             continue
@@ -147,7 +149,7 @@ class _Group:
         self.numbers = _of_the_step(rule, self.steps, self.options)
 
     def has(self, start, end):
-        return any(first <= start and end <= last for first, last in self.ranges)
+        return sum(max(0, min(end, last) - max(start, first)) for first, last in self.ranges) == end - start
 
 
 def _rule(optimizer):
@@ -244,10 +246,10 @@ def _numbers(tensor):
 
 
 def _plain(option):
-    """Without tensors, which torch takes as learning rates and betas."""
+    """Without tensors and numpy's numbers, which torch takes as learning rates and betas."""
     if isinstance(option, (tuple, list)):
         return [_plain(part) for part in option]
-    return option.item() if isinstance(option, torch.Tensor) else option
+    return option.item() if hasattr(option, "item") else option
 
 
 def _like(old, new):

@@ -228,6 +228,8 @@ def check_refusals(folder):
         refused(what, lanestep.load, broken, model, optimizer)
     refused("no twin", lanestep.save, broken, model, torch.optim.LBFGS(model.parameters()))
     refused("tell how many", lanestep.save, broken, model, torch.optim.SGD(model.parameters()))
+    for steps in -1, 3.0:
+        refused("a whole number", lanestep.save, broken, model, optimizer, steps=steps)
     half = Model(torch.bfloat16)
     refused("bfloat16", lanestep.save, broken, half, optimizer_of("AdamW", half))
     assert model.to_list() == before and not optimizer.state
@@ -259,12 +261,27 @@ def check_scaled(folder):
         assert all(one[lr] == 2 * other[lr] for lr in ("lr", "initial_lr"))
 
 
+def check_ranges(folder):
+    """A group's ranges may be in any order, and meet within a parameter."""
+    path, cut = folder / "AdamW.lanestep.safetensors", folder / "cut"
+
+    def change(record):
+        for group in record["param_groups"]:
+            single = [[place, place + 1] for start, end in group["ranges"] for place in range(start, end)]
+            group["ranges"] = single[::-1]
+
+    rewrite(path, cut, change)
+    loaded = untrained("AdamW")
+    assert lanestep.load(cut, *loaded) == 100
+    check_file(path, *loaded)
+
+
 def check_tensors(folder):
     """Options may be tensors in torch, and parameters lie otherwise in memory."""
     path, numbers = folder / "tensors", torch.arange(24.0).reshape(1, 2, 3, 4)
     expected, found = (torch.nn.Conv2d(2, 1, (3, 4)).to(memory_format=torch.channels_last) for _ in range(2))
     expected.weight.data.copy_(numbers)
-    optimizer = torch.optim.Adam(expected.parameters(), lr=torch.tensor(0.5))
+    optimizer = torch.optim.Adam(expected.parameters(), lr=torch.tensor(0.5), eps=numpy.float32(1e-8))
     other = torch.optim.Adam(found.parameters(), lr=torch.tensor(1.0))
     expected.weight.grad = expected.weight.detach().clone()
     optimizer.step()
@@ -291,6 +308,7 @@ def main():
             if not far[0] <= allowed:
                 failed.append(f"{case} after {steps} steps")
     check_scaled(folder)
+    check_ranges(folder)
     check_tensors(folder)
     check_refusals(folder)
     if failed:

@@ -193,10 +193,13 @@ impl<F: Read + Seek> Checkpoint<F> {
         let bytes = bytemuck::allocation::try_zeroed_vec::<u8>(self.tensors.len(EXTRA)?);
         let mut bytes = bytes.map_err(|()| io::Error::from(io::ErrorKind::OutOfMemory))?;
         self.tensors.get(EXTRA, &mut [&mut bytes], |_| ())?;
-        ciborium::from_reader(&*bytes).map_err(|error| match error {
+        let mut rest = &*bytes;
+        let value = ciborium::from_reader(&mut rest).map_err(|error| match error {
             ciborium::de::Error::Semantic(_, reason) => Error::Extra { reason },
             other => Error::Extra { reason: format!("not CBOR: {other}") },
-        })
+        })?;
+        let reason = || format!("{} bytes are behind it", rest.len());
+        if rest.is_empty() { Ok(value) } else { Err(Error::Extra { reason: reason() }) }
     }
 
     /// What the metadata says.

@@ -94,6 +94,11 @@ fn what_a_trainer_adds_comes_back_with_its_bits() {
     let (optimizer, _) = two();
     let error = open(&bytes(&optimizer)).unwrap().extra::<Trainer>().unwrap_err();
     assert_eq!(error.to_string(), r#"there is no tensor "extra": was anything added when it was saved?"#);
+    let extra = json!({"dtype": "U8", "shape": [2], "data_offsets": [0, 2]});
+    let none = bytes(&Optimizer::new(Adam::default(), 0).unwrap());
+    let two_values = [edited(&none, |header, _| header["extra"] = extra), vec![1, 2]].concat();
+    let error = open(&two_values).unwrap().extra::<u64>().unwrap_err();
+    assert_eq!(error.to_string(), "what was added to the checkpoint: 1 bytes are behind it");
     let error = open(&everything()).unwrap().extra::<u64>().unwrap_err();
     assert_eq!(error.to_string(), "what was added to the checkpoint: invalid type: map, expected integer");
     #[derive(Serialize)]
@@ -395,6 +400,7 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
         (|_, record| record["parameters"] = json!(1_u64 << 60), "but must have 9"),
         (|_, record| drop(record.as_object_mut().unwrap().remove("ema")), "missing field `ema`"),
         (|_, record| drop(record.as_object_mut().unwrap().remove("checksums")), "missing field `checksums`"),
+        (|_, record| record["parameters"] = (-9).into(), "neither a number nor names with shapes"),
         (|_, record| record["ema"] = Value::Null, "the tensor \"ema.a\" belongs to nothing"),
         (|_, record| record["ema"]["decay"] = 1.0.into(), "decay is 1, but must be in [0, 1)"),
         (
@@ -470,6 +476,13 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
                 &[],
             ),
             "\"a\" is there twice",
+        ),
+        (
+            raw(
+                r#"{"__metadata__":{"lanestep":"{\"version\":1,\"param_groups\":[{\"options\":{\"rule\":\"SGD\",\"rule\":\"Lion\"}}]}"}}"#,
+                &[],
+            ),
+            "the option \"rule\" is there twice",
         ),
     ] {
         let found = open(&file).err().map_or_else(|| "no error".to_owned(), |error| error.to_string());
@@ -579,15 +592,12 @@ impl<const NAMED: bool> Recorded for Mine<NAMED> {
 
 #[test]
 fn what_could_not_be_loaded_is_not_saved() {
-    for option in ["rule", "fused"] {
-        let optimizer = Optimizer::new(Mine::<true>::new(option), 2).unwrap();
-        let error = Snapshot::of(&optimizer).write(Vec::new()).unwrap_err().to_string();
-        let expected = format!("the options of group 0: an option of \"Mine\" is named {option:?}, which");
-        assert!(error.starts_with(&expected), "{error}");
-        let rule = Mine::<false>::new(option);
-        assert_eq!(loaded(&Optimizer::new(rule.clone(), 2).unwrap()).rule().0, rule.0);
-    }
-    let rule = Mine::<true>::new("lr");
+    let optimizer = Optimizer::new(Mine::<true>::new("rule"), 2).unwrap();
+    let error = Snapshot::of(&optimizer).write(Vec::new()).unwrap_err().to_string();
+    assert_eq!(error, "the options of group 0: an option of \"Mine\" is named \"rule\" too");
+    let own = Mine::<false>::new("rule");
+    assert_eq!(loaded(&Optimizer::new(own.clone(), 2).unwrap()).rule().0, own.0);
+    let rule = Mine::<true>::new("fused");
     assert_eq!(loaded(&Optimizer::new(rule.clone(), 2).unwrap()).rule().0, rule.0);
     let layout = Layout::new([("a", 1), ("a.b", 1)]).unwrap();
     let optimizer = Optimizer::new(rule, layout).unwrap();
@@ -640,5 +650,83 @@ fn many_tensors_and_none() {
         let mut other = loaded(&none);
         other.step(&mut [], &[]).unwrap();
         assert_eq!((other.steps(), other.group_steps(0)), (2, Some(0)));
+    }
+}
+
+/// A rule of one's own, with options that others would take for PyTorch's, and some that JSON cannot write.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Own {
+    lr: f64,
+    fused: bool,
+    limit: Option<f64>,
+    bounds: BTreeMap<String, (f32, f32)>,
+}
+
+impl Rule for Own {
+    fn slots(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn check(&self) -> Result<(), lanestep::Error> {
+        Ok(())
+    }
+
+    fn shared(&self) -> Shared {
+        Shared::new(self.lr)
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
+    fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
+        Sgd::default().at(t, with)
+    }
+}
+
+impl Recorded for Own {
+    const NAME: Option<&'static str> = Some("Own");
+}
+
+#[test]
+fn options_of_ones_own_come_back_or_are_not_saved() {
+    let optimizer = |rule: Own| Optimizer::new(rule, 2).unwrap();
+    let bounds = |bounds| BTreeMap::from([("b".to_owned(), bounds)]);
+    let rule = Own { fused: true, limit: Some(0.5), bounds: bounds((0.1, f32::MAX)), ..Own::default() };
+    assert_eq!(loaded(&optimizer(rule.clone())).rule(), &rule);
+    for (rule, name) in [
+        (Own { lr: f64::NAN, ..rule.clone() }, "lr"),
+        (Own { limit: Some(f64::INFINITY), ..rule.clone() }, "limit"),
+        (Own { bounds: bounds((0.0, f32::NEG_INFINITY)), ..rule }, "b"),
+    ] {
+        let error = Snapshot::of(&optimizer(rule)).write(Vec::new()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{name:?} is not finite, and JSON has no such number")), "{error}");
+    }
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_not_saved() {
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Nested {
+        None,
+        Some(Box<Self>),
+        Number(i128),
+    }
+    let optimizer = Optimizer::new(Sgd::default(), 1).unwrap();
+    for last in [|| Nested::None, || Nested::Number(i128::MIN)] {
+        for levels in 200..300 {
+            let nested = (0..levels).fold(last(), |nested, _| Nested::Some(Box::new(nested)));
+            let mut file = Vec::new();
+            match Snapshot::of(&optimizer).extra(&nested).write(&mut file) {
+                Ok(()) => drop(open(&file).unwrap().extra::<Nested>().unwrap()),
+                Err(error) => {
+                    assert!(
+                        levels > 250 && error.to_string().contains("more than 255 levels deep"),
+                        "{error}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -253,7 +253,8 @@ impl<F: Read + Seek> Tensors<F> {
     /// Whether a tensor can be read, and its bytes are those that were written.
     pub(super) fn verify(&mut self, name: &str) -> Result<(), Error> {
         let mut hasher = self.begin(name)?;
-        let (mut rest, mut chunk) = (self.len(name)?, vec![0; CHUNK]);
+        let mut rest = self.len(name)?;
+        let mut chunk = vec![0; rest.min(CHUNK)];
         while rest > 0 {
             let bytes = &mut chunk[..rest.min(CHUNK)];
             self.source.read_exact(bytes)?;

@@ -2,9 +2,10 @@
 
 use super::Error;
 use crate::Layout;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -27,17 +28,32 @@ pub(super) struct Record {
 
 /// The names and shapes of the tensors, or how many parameters there are.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`parameters` is neither a number nor names with shapes")]
 pub(super) enum Parameters {
     Unnamed(usize),
     Named(Vec<(String, Vec<usize>)>),
+}
+
+/// In an order of its own, as that of `serde_json` depends on a feature that anyone may turn on.
+pub(super) type Options = BTreeMap<String, Value>;
+
+fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Options, D::Error> {
+    let (Pairs(entries), mut options) = (Pairs::deserialize(deserializer)?, Options::new());
+    for (name, value) in entries {
+        if options.contains_key(&name) {
+            return Err(D::Error::custom(format_args!("the option {name:?} is there twice")));
+        }
+        options.insert(name, value);
+    }
+    Ok(options)
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Group {
     /// The rule as it was given.
-    pub(super) options: Map<String, Value>,
+    #[serde(deserialize_with = "options")]
+    pub(super) options: Options,
     /// What the learning rate is now.
     #[serde(with = "crate::number")]
     pub(super) lr: f64,

@@ -1,15 +1,17 @@
 //! Rules in files.
 
 use super::Error;
+use super::record::Options;
 use crate::rule::SWITCHES;
 use crate::{AnyRule, Rule};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A rule that a checkpoint can hold: as the dictionary of its options, with its name under `rule`.
 ///
-/// All of this crate's are. One of your own needs `serde`, and a name:
+/// All of this crate's are. One of your own needs `serde`, and a name. JSON has no number that is not finite: a rule with such
+/// an option is not saved, unless it writes it as something else.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,25 +57,41 @@ impl Recorded for AnyRule {
 const RULE: &str = "rule";
 
 /// The dictionary of a rule.
-pub(super) fn to_options<R: Recorded>(group: usize, rule: &R) -> Result<Map<String, Value>, Error> {
+pub(super) fn to_options<R: Recorded>(group: usize, rule: &R) -> Result<Options, Error> {
     let failed = |reason| Error::Options { group, reason };
-    let mut options = match serde_json::to_value(rule).map_err(|error| failed(error.to_string()))? {
-        Value::Object(options) => options,
+    let in_json = serde_json::to_value(rule).map_err(|error| failed(error.to_string()))?;
+    let in_cbor = ciborium::Value::serialized(rule).map_err(|error| failed(error.to_string()))?;
+    if let Some(name) = lost("", &in_json, &in_cbor) {
+        return Err(failed(format!("{name:?} is not finite, and JSON has no such number")));
+    }
+    let mut options: Options = match in_json {
+        Value::Object(options) => options.into_iter().collect(),
         other => return Err(failed(format!("{other} is no dictionary"))),
     };
-    if let Some(name) = R::NAME {
-        if let Some(taken) = options.keys().find(|key| *key == RULE || SWITCHES.contains(&key.as_str())) {
-            return Err(failed(format!(
-                "an option of {name:?} is named {taken:?}, which means something else"
-            )));
-        }
-        options.insert(RULE.to_owned(), name.into());
+    match R::NAME.map(|name| (name, options.insert(RULE.to_owned(), name.into()))) {
+        Some((name, Some(_))) => Err(failed(format!("an option of {name:?} is named {RULE:?} too"))),
+        _ => Ok(options),
     }
-    Ok(options)
+}
+
+/// The name of a number that JSON has made `null` of, as it is not finite: what is read then is an error, or an option that
+/// is not set. CBOR has all numbers.
+fn lost<'a>(name: &'a str, in_json: &Value, in_cbor: &'a ciborium::Value) -> Option<&'a str> {
+    match (in_json, in_cbor) {
+        (Value::Null, ciborium::Value::Float(_)) => Some(name),
+        (Value::Array(texts), ciborium::Value::Array(numbers)) => {
+            texts.iter().zip(numbers).find_map(|(text, number)| lost(name, text, number))
+        }
+        (Value::Object(texts), ciborium::Value::Map(numbers)) => numbers.iter().find_map(|(name, number)| {
+            let name = name.as_text()?;
+            lost(name, texts.get(name)?, number)
+        }),
+        _ => None,
+    }
 }
 
 /// The rule of a dictionary.
-pub(super) fn from_options<R: Recorded>(group: usize, options: &Map<String, Value>) -> Result<R, Error> {
+pub(super) fn from_options<R: Recorded>(group: usize, options: &Options) -> Result<R, Error> {
     let mut options = options.clone();
     if let Some(expected) = R::NAME {
         let found = options.remove(RULE).unwrap_or_default();
@@ -81,8 +99,13 @@ pub(super) fn from_options<R: Recorded>(group: usize, options: &Map<String, Valu
             let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
             return Err(Error::Rule { group, expected, found });
         }
-        options.retain(|key, _| !SWITCHES.contains(&&**key));
     }
-    R::deserialize(Value::Object(options))
+    let read = |options: Options| R::deserialize(Value::Object(options.into_iter().collect()));
+    // A rule of one's own may have options of these names, and mean something by them.
+    read(options.clone())
+        .or_else(|_| {
+            options.retain(|name, _| !SWITCHES.contains(&&**name));
+            read(options)
+        })
         .map_err(|error| Error::Options { group, reason: error.to_string() })
 }

@@ -7,8 +7,10 @@ use super::tensors::{EXTRA, cut, dtype};
 use super::{Error, Recorded, recorded};
 use crate::store::Source;
 use crate::{Element, Optimizer, Tensor};
+use ciborium::de::from_reader_with_recursion_limit;
 use safetensors::Dtype;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -53,15 +55,11 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     }
 
     /// And a value of the trainer's: a [`Schedule`](crate::Schedule), a [`Health`](crate::Health), counters, seeds, or a
-    /// structure of all these. Every number in it comes back with its bits.
+    /// structure of all these. Every number in it comes back with its bits, but for those of
+    /// a signaling NaN in an `f32`; `Some(None)` comes back as `None`, for which the format has but one word.
     #[must_use]
     pub fn extra(self, value: &impl Serialize) -> Self {
-        let mut bytes = Vec::new();
-        let written = ciborium::into_writer(value, &mut bytes).map_err(|error| match error {
-            ciborium::ser::Error::Value(reason) => Error::Extra { reason },
-            ciborium::ser::Error::Io(error) => error.into(),
-        });
-        Self { extra: Some(written.map(|()| bytes)), ..self }
+        Self { extra: Some(to_cbor(value)), ..self }
     }
 
     /// Calls `progress` with the bytes that have been written, and those of all tensors together. Before the first call checksums are
@@ -86,7 +84,8 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         replace(path, |file| self.write(file)).map_err(|error| error.of(path))
     }
 
-    /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes.
+    /// Writes the bytes of a file. The same optimizer, parameters and value make the same bytes, but for what has no order, such as a
+    /// `HashMap`.
     ///
     /// # Errors
     /// [`Error::Io`] if they cannot be written; [`Error::Optimizer`] if the parameters are in the place of their
@@ -135,6 +134,21 @@ impl<'a, P: Element> From<(&'a str, &'a [P])> for Params<'a> {
 impl<'a> From<&'a Tensor<'_>> for Params<'a> {
     fn from(tensor: &'a Tensor<'_>) -> Self {
         Self { params: tensor.params(), name: tensor.name }
+    }
+}
+
+/// What is written with one level less than may be read, which the name of a variant takes.
+const DEEPEST: usize = 255;
+
+fn to_cbor(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let (mut bytes, failed) = (Vec::new(), |reason| Error::Extra { reason });
+    ciborium::into_writer(value, &mut bytes).map_err(|error| match error {
+        ciborium::ser::Error::Value(reason) => failed(reason),
+        ciborium::ser::Error::Io(error) => failed(error.to_string()),
+    })?;
+    match from_reader_with_recursion_limit::<IgnoredAny, _>(&*bytes, DEEPEST) {
+        Ok(IgnoredAny) => Ok(bytes),
+        Err(_) => Err(failed(format!("it is nested more than {DEEPEST} levels deep, and could not be read"))),
     }
 }
 
