@@ -4,9 +4,13 @@ mod element;
 #[cfg(feature = "half")]
 mod half;
 mod stream;
+mod tile;
 
 pub use element::Element;
+#[cfg(feature = "half")]
+pub(crate) use half::to_bf16;
 pub(crate) use stream::{Source, Stream};
+pub(crate) use tile::{Rest, Tile};
 
 use core::fmt;
 

@@ -1,6 +1,6 @@
 //! Which vectors this CPU has.
 
-use crate::lane::Vector;
+use crate::lane::Wide;
 use core::{fmt, mem};
 
 #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
@@ -99,7 +99,7 @@ impl Level {
 /// A loop over lanes of any kind.
 pub(super) trait Pass {
     /// To be inlined, or else it is not compiled for the instructions of the vectors.
-    fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof);
+    fn run<V: Wide>(self, proof: V::Proof);
 }
 
 /// In a function of its own that is compiled for the instructions `proof` stands for.

@@ -22,16 +22,39 @@ pub(super) struct Stored<'a, const S: usize> {
     pub(super) state: [Stream<'a>; S],
 }
 
-/// Applies the formula to every element.
+/// Applies the formula to every element. What is common has a loop of its own.
 #[inline(always)]
 pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
     match stored.plain() {
         Ok(streams) => walk::walk(level, formula, streams),
-        Err(stored) => staged(level, formula, stored),
+        Err(stored) => in_formats(level, formula, stored),
     }
 }
 
 #[inline(never)]
+fn in_formats<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
+    #[cfg(feature = "half")]
+    if stored.state.iter().all(|slot| matches!(slot, Stream::Bf16(_))) {
+        let Stored { params, grads, state } = stored;
+        let state = state.map(|slot| if let Stream::Bf16(slot) = slot { slot } else { &mut [] });
+        return match (params, grads) {
+            (Stream::F32(params), Source::F32(grads)) => {
+                walk::walk(level, formula, Streams { params, grads, state });
+            }
+            (Stream::F32(params), Source::Bf16(grads)) => {
+                walk::walk(level, formula, Streams { params, grads, state });
+            }
+            (Stream::Bf16(params), Source::Bf16(grads)) => {
+                walk::walk(level, formula, Streams { params, grads, state });
+            }
+            (params, grads) => {
+                staged(level, formula, Stored { params, grads, state: state.map(Stream::Bf16) })
+            }
+        };
+    }
+    staged(level, formula, stored);
+}
+
 fn staged<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
     stored.blocks(level, true, |streams| walk::walk(level, formula, streams));
 }

@@ -213,7 +213,7 @@ impl Visit<'_, '_> {
             Follow::Copying => return average.copy_from_slice(params),
             Follow::Moving(decay) => decay,
         };
-        let streams = Streams { params: average, grads: params, state: [] };
+        let streams: Streams<'_, 0> = Streams { params: average, grads: params, state: [] };
         walk(self.level, &Moving(Average::new(decay)), streams);
     }
 }

@@ -4,19 +4,24 @@ use super::Level;
 use super::fold::Sums;
 use super::level::Pass;
 use crate::Formula;
-use crate::lane::Vector;
+use crate::lane::{Vector, Wide};
+use crate::store::{Rest, Tile};
 use core::mem::take;
 
 /// Parallel slices of one length.
-pub(super) struct Streams<'a, const S: usize> {
-    pub(super) params: &'a mut [f32],
-    pub(super) grads: &'a [f32],
-    pub(super) state: [&'a mut [f32]; S],
+pub(super) struct Streams<'a, const S: usize, P = f32, G = f32, T = f32> {
+    pub(super) params: &'a mut [P],
+    pub(super) grads: &'a [G],
+    pub(super) state: [&'a mut [T]; S],
 }
 
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
 #[inline(always)]
-pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, streams: Streams<'_, S>) {
+pub(super) fn walk<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest>(
+    level: Level,
+    formula: &F,
+    streams: Streams<'_, S, P, G, T>,
+) {
     level.pass(Walk { formula, streams });
 }
 
@@ -32,17 +37,17 @@ pub(super) fn survey<F: Formula<S>, const S: usize>(
     level.pass(Survey { formula, streams, sums });
 }
 
-struct Walk<'a, F, const S: usize> {
+struct Walk<'a, F, const S: usize, P, G, T> {
     formula: &'a F,
-    streams: Streams<'a, S>,
+    streams: Streams<'a, S, P, G, T>,
 }
 
-impl<F: Formula<S>, const S: usize> Pass for Walk<'_, F, S> {
+impl<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest> Pass for Walk<'_, F, S, P, G, T> {
     #[inline(always)]
-    fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof) {
+    fn run<V: Wide>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
-        walk_tiles::<V, F, S>(proof, self.formula, whole);
-        walk_tiles::<f32, F, S>((), self.formula, tail);
+        walk_tiles::<V, F, S, _, _, _>(proof, self.formula, whole);
+        walk_tiles::<f32, F, S, _, _, _>((), self.formula, tail);
     }
 }
 
@@ -54,7 +59,7 @@ struct Survey<'a, F, const S: usize> {
 
 impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
     #[inline(always)]
-    fn run<V: Vector<Tile = [f32; 16]>>(self, proof: V::Proof) {
+    fn run<V: Wide>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
         // In registers, so the compiler must see that nothing else is touched.
         let mut sums = *self.sums;
@@ -73,10 +78,12 @@ impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
 }
 
 /// Slices of tiles, or of single numbers.
-type Tiles<'a, T, const S: usize> = (&'a mut [T], &'a [T], [&'a mut [T]; S]);
+type Tiles<'a, const S: usize, P, G, T> = (&'a mut [P], &'a [G], [&'a mut [T]; S]);
+/// Of whole tiles, and of the rest.
+type Both<'a, const S: usize, P, G, T> = (Tiles<'a, S, [P; 16], [G; 16], [T; 16]>, Tiles<'a, S, P, G, T>);
 
 #[inline(always)]
-fn tiles<const S: usize>(streams: Streams<'_, S>) -> (Tiles<'_, [f32; 16], S>, Tiles<'_, f32, S>) {
+fn tiles<const S: usize, P, G, T>(streams: Streams<'_, S, P, G, T>) -> Both<'_, S, P, G, T> {
     let (params, params_tail) = streams.params.as_chunks_mut();
     let (grads, grads_tail) = streams.grads.as_chunks();
     let mut halves = streams.state.map(|slot| slot.as_chunks_mut());
@@ -87,10 +94,10 @@ fn tiles<const S: usize>(streams: Streams<'_, S>) -> (Tiles<'_, [f32; 16], S>, T
 
 /// Body and tail are this one function, at two widths.
 #[inline(always)]
-fn walk_tiles<V: Vector, F: Formula<S>, const S: usize>(
+fn walk_tiles<V: Vector, F: Formula<S>, const S: usize, P: Tile<V>, G: Tile<V>, T: Tile<V>>(
     proof: V::Proof,
     formula: &F,
-    (params, grads, state): Tiles<'_, V::Tile, S>,
+    (params, grads, state): Tiles<'_, S, P, G, T>,
 ) {
     let formula = *formula;
     let len = params.len();
@@ -98,17 +105,17 @@ fn walk_tiles<V: Vector, F: Formula<S>, const S: usize>(
     let grads = &grads[..len];
     let state = state.map(|slot| &mut slot[..len]);
     for i in 0..len {
-        let p = V::load(proof, &params[i]);
-        let g = V::load(proof, &grads[i]);
+        let p: V = P::load(proof, &params[i]);
+        let g = G::load(proof, &grads[i]);
         let mut s = [p; S];
         for k in 0..S {
-            s[k] = V::load(proof, &state[k][i]);
+            s[k] = T::load(proof, &state[k][i]);
         }
         let (p, s) = formula.update(p, g, s);
-        p.store(&mut params[i]);
+        P::store(p, &mut params[i]);
         for k in 0..S {
             let s = if F::NORMAL[k] { s[k] } else { s[k].flush() };
-            s.store(&mut state[k][i]);
+            T::store(s, &mut state[k][i]);
         }
     }
 }
@@ -117,7 +124,7 @@ fn walk_tiles<V: Vector, F: Formula<S>, const S: usize>(
 fn survey_tiles<V: Vector, F: Formula<S>, const S: usize>(
     proof: V::Proof,
     formula: &F,
-    (params, grads, state): Tiles<'_, V::Tile, S>,
+    (params, grads, state): Tiles<'_, S, V::Tile, V::Tile, V::Tile>,
     mut add: impl FnMut(usize, &V::Tile, &V::Tile),
 ) {
     let formula = *formula;

@@ -63,3 +63,23 @@ impl Vector for f32x16 {
         *tile = self.to_array();
     }
 }
+
+#[cfg(feature = "half")]
+impl super::Wide for f32x16 {
+    #[inline(always)]
+    fn load_bf16((): (), tile: &[u16; 16]) -> Self {
+        let mut numbers = [0.0; 16];
+        for k in 0..16 {
+            numbers[k] = f32::from_bits(u32::from(tile[k]) << 16);
+        }
+        Self::new(numbers)
+    }
+
+    #[inline(always)]
+    fn store_bf16(self, tile: &mut [u16; 16]) {
+        let numbers = self.to_array();
+        for k in 0..16 {
+            tile[k] = crate::store::to_bf16(numbers[k]);
+        }
+    }
+}

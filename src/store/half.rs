@@ -12,15 +12,20 @@ pub(super) fn decode_bf16(from: &[bf16], to: &mut [f32]) {
     }
 }
 
-/// Adds half of the last place that stays, or a bit less where that is even.
 #[inline(always)]
 pub(super) fn encode_bf16(from: &[f32], to: &mut [bf16]) {
     for (to, from) in to.iter_mut().zip(from) {
-        let bits = from.to_bits();
-        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-        let quiet = bits >> 16 | 0x40;
-        *to = bf16::from_bits(if bits & MAGNITUDE > INFINITY { quiet } else { rounded } as u16);
+        *to = bf16::from_bits(to_bf16(*from));
     }
+}
+
+/// Adds half of the last place that stays, or a bit less where that is even.
+#[inline(always)]
+pub(crate) const fn to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let quiet = bits >> 16 | 0x40;
+    (if bits & MAGNITUDE > INFINITY { quiet } else { rounded }) as u16
 }
 
 pub(super) fn flush_bf16(numbers: &mut [bf16]) {
