@@ -14,6 +14,7 @@ pub use recorded::Recorded;
 pub use snapshot::{Params, Snapshot};
 
 use crate::{Group, Lane, Layout, Optimizer, Tensor};
+use core::ops::Range;
 use file::Tensors;
 use record::Record;
 use safetensors::Dtype;
@@ -23,7 +24,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use tensors::{EXTRA, cut};
+use tensors::{Content, EXTRA, cut};
 
 #[cfg(target_endian = "big")]
 compile_error!("feature `checkpoint` writes memory as it is, which must be little-endian");
@@ -129,22 +130,8 @@ impl<F: Read + Seek> Checkpoint<F> {
         self.check(&optimizer)?;
         optimizer.settled();
         for parameter in self.layout.parameters() {
-            let parts = optimizer.parts(&parameter.range);
-            for slot in optimizer.slots_of(&parts) {
-                let state = &mut optimizer.state[slot];
-                let here = &mut state.numbers[parameter.range.clone()];
-                self.tensors.get(&parameter.state(state.name), &mut [here], flush)?;
-                optimizer.check_stateless(slot, &parts)?;
-            }
-            let (mut steps, expected) = ([0.0_f32], optimizer.members[parts[0].1].steps as f32);
-            self.tensors.get(&parameter.step(), &mut [&mut steps], |_| ())?;
-            let [found] = steps;
-            if found.to_bits() != expected.to_bits() {
-                return Err(Error::Steps { name: parameter.step(), expected, found });
-            }
-            if let Some(ema) = optimizer.ema.as_mut().filter(|ema| ema.begun) {
-                let here = &mut ema.average.numbers[parameter.range.clone()];
-                self.tensors.get(&parameter.ema(), &mut [here], |_| ())?;
+            for (name, content) in optimizer.tensors_of(&parameter) {
+                optimizer.fill(&mut self.tensors, parameter.range.clone(), name, content)?;
             }
         }
         Ok(optimizer)
@@ -226,20 +213,50 @@ impl<F: Read + Seek> Checkpoint<F> {
     fn check<R: Recorded>(&self, optimizer: &Optimizer<R>) -> Result<(), Error> {
         let mut known: HashSet<_> = [EXTRA, file::CHECKSUM].map(str::to_owned).into();
         for parameter in self.layout.parameters() {
-            let slots = optimizer.slots_of(&optimizer.parts(&parameter.range)).into_iter();
-            let state = slots.map(|slot| parameter.state(optimizer.state[slot].name));
-            let ema = optimizer.ema.as_ref().filter(|ema| ema.begun).map(|_| parameter.ema());
-            for name in state.chain(ema) {
-                self.tensors.expect(&name, Dtype::F32, &parameter.shape)?;
+            for (name, content) in optimizer.tensors_of(&parameter) {
+                self.tensors.expect(&name, Dtype::F32, content.shape(&parameter))?;
                 known.insert(name);
             }
-            self.tensors.expect(&parameter.step(), Dtype::F32, &[])?;
-            known.extend([parameter.step(), parameter.model()]);
+            known.insert(parameter.model());
         }
         match self.tensors.names().find(|name| !known.contains(*name)) {
             Some(name) => Err(Error::Unknown { name: name.to_owned() }),
             None => Ok(()),
         }
+    }
+}
+
+impl<R: Recorded> Optimizer<R> {
+    /// Reads one of its tensors, of the parameters in a range.
+    fn fill<F: Read + Seek>(
+        &mut self,
+        tensors: &mut Tensors<F>,
+        range: Range<usize>,
+        name: String,
+        content: Content,
+    ) -> Result<(), Error> {
+        match content {
+            Content::Slot(slot) => {
+                let numbers = &mut self.state[slot].numbers[range.clone()];
+                tensors.get(&name, &mut [numbers], flush)?;
+                let slot = &self.state[slot];
+                self.check_stateless(slot.name, &slot.numbers, self.parts(&range))?;
+            }
+            Content::Average => {
+                if let Some(ema) = &mut self.ema {
+                    tensors.get(&name, &mut [&mut ema.average.numbers[range]], |_| ())?;
+                }
+            }
+            Content::Steps(expected) => {
+                let mut steps = [0.0_f32];
+                tensors.get(&name, &mut [&mut steps], |_| ())?;
+                let [found] = steps;
+                if found.to_bits() != expected.to_bits() {
+                    return Err(Error::Steps { name, expected, found });
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Optimizer;
 use crate::{Error, Lane, Rule};
+use core::ops::Range;
 
 impl<R: Rule> Optimizer<R> {
     /// The names of all state: those of the first group's rule, then what others have besides.
@@ -61,15 +62,27 @@ impl<R: Rule> Optimizer<R> {
             .ok_or_else(|| Error::NoState { name: name.to_owned(), known: self.state_names().collect() })?;
         let name = self.state[slot].name;
         self.layout.check_len(name, numbers.len())?;
-        for (group, member) in self.members.iter().enumerate().filter(|(_, of)| !of.names.contains(&name)) {
-            for range in member.group.ranges.iter().cloned() {
-                if let Some(first) = range.into_iter().find(|&place| numbers[place] != 0.0) {
-                    return Err(Error::Stateless { group, name, first });
-                }
-            }
-        }
+        let ranges = self.members.iter().map(|member| member.group.ranges.iter().cloned());
+        let parts = ranges.enumerate().flat_map(|(group, ranges)| ranges.map(move |range| (range, group)));
+        self.check_stateless(name, numbers, parts)?;
         self.settled();
         self.state[slot].numbers.iter_mut().zip(numbers).for_each(|(to, from)| *to = from.flush());
+        Ok(())
+    }
+
+    /// Whether state is zero in those parts whose group has none of the name.
+    pub(super) fn check_stateless(
+        &self,
+        name: &'static str,
+        numbers: &[f32],
+        parts: impl IntoIterator<Item = (Range<usize>, usize)>,
+    ) -> Result<(), Error> {
+        let stateless = |(_, group): &(_, usize)| !self.members[*group].names.contains(&name);
+        for (mut range, group) in parts.into_iter().filter(stateless) {
+            if let Some(first) = range.find(|&place| numbers[place] != 0.0) {
+                return Err(Error::Stateless { group, name, first });
+            }
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
 use super::replace::replace;
-use super::tensors::{EXTRA, cut};
+use super::tensors::{Content, EXTRA, cut};
 use super::{Error, Recorded, recorded};
 use crate::{Optimizer, Tensor};
 use ciborium::de::from_reader_with_recursion_limit;
@@ -53,8 +53,8 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     }
 
     /// And a value of the trainer's: a [`Schedule`](crate::Schedule), a [`Health`](crate::Health), counters, seeds, or a
-    /// structure of all these. Every number in it comes back with its bits, but for those of
-    /// a signaling NaN in an `f32`; `Some(None)` comes back as `None`, for which the format has but one word.
+    /// structure of all these. Every number in it comes back with its bits, but for those of a signaling NaN in an `f32`;
+    /// `Some(None)` comes back as `None`, for which the format has but one word.
     #[must_use]
     pub fn extra(self, value: &impl Serialize) -> Self {
         Self { extra: Some(to_cbor(value)), ..self }
@@ -99,7 +99,9 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
             let parameters = optimizer.layout.parameters();
             let params = params.iter().map(|tensor| tensor.params);
             for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters, <[f32]>::split_at)) {
-                entries.push(numbers(parameter.model(), &parameter.shape, pieces));
+                let pieces = pieces.into_iter().map(|piece| Cow::Borrowed(bytemuck::cast_slice(piece)));
+                let (name, shape) = (parameter.model(), parameter.shape.clone());
+                entries.push(Entry { name, dtype: Dtype::F32, shape, pieces: pieces.collect() });
             }
         }
         if let Some(bytes) = extra {
@@ -167,35 +169,25 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
     Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema))
 }
 
-/// The tensors of state.
+/// The tensors of the optimizer itself.
 fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     for parameter in optimizer.layout.parameters() {
-        let parts = optimizer.parts(&parameter.range);
-        for slot in optimizer.slots_of(&parts) {
-            let slot = &optimizer.state[slot];
-            let here = &slot.numbers[parameter.range.clone()];
-            entries.push(numbers(parameter.state(slot.name), &parameter.shape, vec![here]));
+        for (name, content) in optimizer.tensors_of(&parameter) {
+            let bytes = |numbers| Cow::Borrowed(bytemuck::cast_slice::<f32, u8>(numbers));
+            let here = parameter.range.clone();
+            let piece = match content {
+                Content::Slot(slot) => bytes(&optimizer.state[slot].numbers[here]),
+                Content::Average => {
+                    bytes(optimizer.ema.as_ref().map_or(&[], |ema| &ema.average.numbers[here]))
+                }
+                Content::Steps(steps) => Cow::Owned(steps.to_le_bytes().to_vec()),
+            };
+            let shape = content.shape(&parameter).to_owned();
+            entries.push(Entry { name, dtype: Dtype::F32, shape, pieces: vec![piece] });
         }
-        if let Some(average) = optimizer.ema() {
-            let here = &average[parameter.range.clone()];
-            entries.push(numbers(parameter.ema(), &parameter.shape, vec![here]));
-        }
-        let steps = optimizer.members[parts[0].1].steps as f32;
-        let steps = Cow::Owned(steps.to_le_bytes().to_vec());
-        entries.push(Entry { name: parameter.step(), dtype: Dtype::F32, shape: vec![], pieces: vec![steps] });
     }
     entries
-}
-
-fn numbers<'a>(name: String, shape: &[usize], pieces: Vec<&'a [f32]>) -> Entry<'a> {
-    let bytes = |piece: &'a [f32]| Cow::Borrowed(bytemuck::cast_slice(piece));
-    Entry {
-        name,
-        dtype: Dtype::F32,
-        shape: shape.to_owned(),
-        pieces: pieces.into_iter().map(bytes).collect(),
-    }
 }
 
 impl<R> fmt::Debug for Snapshot<'_, R> {
