@@ -76,14 +76,19 @@ def save(path, model, optimizer, steps=None):
     }
     tensors["checksum"] = torch.zeros(8, dtype=torch.uint8).numpy()
     beside = f"{path}.new"
-    save_file(tensors, beside, {"lanestep": json.dumps(record, allow_nan=False)})
-    with open(beside, "r+b") as file:
-        header = _header(file)
-        file.seek(json.loads(header[8:])["checksum"]["data_offsets"][0], os.SEEK_CUR)
-        file.write(xxhash.xxh3_64_intdigest(header).to_bytes(8, "little"))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        save_file(tensors, beside, {"lanestep": json.dumps(record, allow_nan=False)})
+        with open(beside, "r+b") as file:
+            header = _header(file)
+            file.seek(json.loads(header[8:])["checksum"]["data_offsets"][0], os.SEEK_CUR)
+            file.write(xxhash.xxh3_64_intdigest(header).to_bytes(8, "little"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise
 
 
 def load(path, model, optimizer):

@@ -48,7 +48,7 @@ fn in_formats<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: 
                 walk::walk(level, formula, Streams { params, grads, state });
             }
             (params, grads) => {
-                staged(level, formula, Stored { params, grads, state: state.map(Stream::Bf16) })
+                staged(level, formula, Stored { params, grads, state: state.map(Stream::Bf16) });
             }
         };
     }

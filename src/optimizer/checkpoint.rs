@@ -15,6 +15,7 @@ pub use snapshot::{Params, Snapshot};
 
 use crate::store::Stream;
 use crate::{Format, Group, Layout, Optimizer, Tensor};
+use core::ops::Range;
 use file::Tensors;
 use record::Record;
 use safetensors::Dtype;
@@ -24,7 +25,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use tensors::{EXTRA, cut, dtype};
+use tensors::{Content, EXTRA, cut, dtype};
 
 #[cfg(target_endian = "big")]
 compile_error!("feature `checkpoint` writes memory as it is, which must be little-endian");
@@ -132,23 +133,8 @@ impl<F: Read + Seek> Checkpoint<F> {
         self.check(&optimizer)?;
         optimizer.settled();
         for parameter in self.layout.parameters() {
-            let parts = optimizer.parts(&parameter.range);
-            for slot in optimizer.slots_of(&parts) {
-                let state = &mut optimizer.state[slot];
-                let (name, format) = (parameter.state(state.name), state.format);
-                let here = state.part(parameter.range.clone()).bytes_mut();
-                self.tensors.get(&name, &mut [here], |bytes| Stream::of(format, bytes).flush())?;
-                optimizer.check_stateless(slot, &parts)?;
-            }
-            let (mut steps, expected) = ([0.0_f32], optimizer.members[parts[0].1].steps as f32);
-            self.tensors.get(&parameter.step(), &mut [&mut steps], |_| ())?;
-            let [found] = steps;
-            if found.to_bits() != expected.to_bits() {
-                return Err(Error::Steps { name: parameter.step(), expected, found });
-            }
-            if let Some(ema) = optimizer.ema.as_mut().filter(|ema| ema.begun) {
-                let here = ema.average.part(parameter.range.clone()).bytes_mut();
-                self.tensors.get(&parameter.ema(), &mut [here], |_| ())?;
+            for (name, content) in optimizer.tensors_of(&parameter) {
+                optimizer.fill(&mut self.tensors, parameter.range.clone(), name, content)?;
             }
         }
         Ok(optimizer)
@@ -247,21 +233,52 @@ impl<F: Read + Seek> Checkpoint<F> {
     fn check<R: Recorded>(&self, optimizer: &Optimizer<R>) -> Result<(), Error> {
         let mut known: HashSet<_> = [EXTRA, file::CHECKSUM].map(str::to_owned).into();
         for parameter in self.layout.parameters() {
-            let slots = optimizer.slots_of(&optimizer.parts(&parameter.range)).into_iter();
-            let state = slots.map(|slot| &optimizer.state[slot]);
-            let state = state.map(|slot| (parameter.state(slot.name), dtype(slot.format)));
-            let ema = optimizer.ema.as_ref().filter(|ema| ema.begun).map(|_| (parameter.ema(), Dtype::F32));
-            for (name, dtype) in state.chain(ema) {
-                self.tensors.expect(&name, dtype, &parameter.shape)?;
+            for (name, content) in optimizer.tensors_of(&parameter) {
+                let dtype = dtype(optimizer.format_of(&content));
+                self.tensors.expect(&name, dtype, content.shape(&parameter))?;
                 known.insert(name);
             }
-            self.tensors.expect(&parameter.step(), Dtype::F32, &[])?;
-            known.extend([parameter.step(), parameter.model()]);
+            known.insert(parameter.model());
         }
         match self.tensors.names().find(|name| !known.contains(*name)) {
             Some(name) => Err(Error::Unknown { name: name.to_owned() }),
             None => Ok(()),
         }
+    }
+}
+
+impl<R: Recorded> Optimizer<R> {
+    /// Reads one of its tensors, of the parameters in a range.
+    fn fill<F: Read + Seek>(
+        &mut self,
+        tensors: &mut Tensors<F>,
+        range: Range<usize>,
+        name: String,
+        content: Content,
+    ) -> Result<(), Error> {
+        match content {
+            Content::Slot(slot) => {
+                let format = self.state[slot].format;
+                let here = self.state[slot].part(range.clone()).bytes_mut();
+                tensors.get(&name, &mut [here], |bytes| Stream::of(format, bytes).flush())?;
+                let slot = &self.state[slot];
+                self.check_stateless(slot.name, slot.all(), self.parts(&range))?;
+            }
+            Content::Average => {
+                if let Some(ema) = &mut self.ema {
+                    tensors.get(&name, &mut [ema.average.part(range).bytes_mut()], |_| ())?;
+                }
+            }
+            Content::Steps(expected) => {
+                let mut steps = [0.0_f32];
+                tensors.get(&name, &mut [&mut steps], |_| ())?;
+                let [found] = steps;
+                if found.to_bits() != expected.to_bits() {
+                    return Err(Error::Steps { name, expected, found });
+                }
+            }
+        }
+        Ok(())
     }
 }
 

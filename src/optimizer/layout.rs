@@ -172,9 +172,10 @@ impl Layout {
         &self,
         tensors: impl ExactSizeIterator<Item = (Option<&'n str>, usize)> + Clone,
     ) -> Result<(), Error> {
-        let (count, unnamed) = (tensors.len(), tensors.clone().all(|(name, _)| name.is_none()));
+        let count = tensors.len();
         let all = tensors.clone().fold(0_usize, |all, (_, len)| all.saturating_add(len));
-        if self.tensors.is_empty() || count == 1 && unnamed && all == self.len {
+        let flat = count == 1 && all == self.len && tensors.clone().all(|(name, _)| name.is_none());
+        if self.tensors.is_empty() || flat {
             return self.check_len("params", all);
         }
         for (index, ((of, found), Named { name, range, .. })) in tensors.zip(&self.tensors).enumerate() {

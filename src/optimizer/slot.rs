@@ -41,6 +41,12 @@ impl Slot {
         (self.format == Format::F32).then_some(&mut self.memory)
     }
 
+    /// All of them, to be read.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn all(&self) -> Source<'_> {
+        self.source(0..self.len)
+    }
+
     /// Some of them, to be read.
     pub(super) fn source(&self, range: Range<usize>) -> Source<'_> {
         Source::of(self.format, &bytemuck::cast_slice(&self.memory)[self.in_bytes(range)])
@@ -85,15 +91,6 @@ impl Slot {
             }
         }
         Ok(other)
-    }
-
-    #[cfg(feature = "checkpoint")]
-    pub(super) fn first_not_zero(&self, range: Range<usize>) -> Option<usize> {
-        let mut number = [0.0];
-        range.into_iter().find(|&place| {
-            self.get(place..place + 1, &mut number);
-            number[0] != 0.0
-        })
     }
 
     pub(super) fn try_clone(&self) -> Result<Self, Error> {

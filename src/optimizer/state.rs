@@ -2,7 +2,9 @@
 
 use super::Optimizer;
 use super::slot::Slot;
+use crate::store::Source;
 use crate::{Error, Format, Rule};
+use core::ops::Range;
 
 impl<R: Rule> Optimizer<R> {
     /// The names of all state: those of the first group's rule, then what others have besides.
@@ -106,13 +108,9 @@ impl<R: Rule> Optimizer<R> {
         let slot = self.slot(name)?;
         let name = self.state[slot].name;
         self.layout.check_len(name, numbers.len())?;
-        for (group, member) in self.members.iter().enumerate().filter(|(_, of)| !of.names.contains(&name)) {
-            for range in member.group.ranges.iter().cloned() {
-                if let Some(first) = range.into_iter().find(|&place| numbers[place] != 0.0) {
-                    return Err(Error::Stateless { group, name, first });
-                }
-            }
-        }
+        let ranges = self.members.iter().map(|member| member.group.ranges.iter().cloned());
+        let parts = ranges.enumerate().flat_map(|(group, ranges)| ranges.map(move |range| (range, group)));
+        self.check_stateless(name, Source::F32(numbers), parts)?;
         self.settled();
         let mut stream = self.state[slot].stream();
         stream.encode(numbers);
@@ -124,6 +122,23 @@ impl<R: Rule> Optimizer<R> {
     pub(super) fn slot(&self, name: &str) -> Result<usize, Error> {
         let slot = self.state.iter().position(|slot| slot.name == name);
         slot.ok_or_else(|| Error::NoState { name: name.to_owned(), known: self.state_names().collect() })
+    }
+
+    /// Whether state is zero in those parts whose group has none of the name.
+    pub(super) fn check_stateless(
+        &self,
+        name: &'static str,
+        numbers: Source<'_>,
+        parts: impl IntoIterator<Item = (Range<usize>, usize)>,
+    ) -> Result<(), Error> {
+        let stateless = |(_, group): &(_, usize)| !self.members[*group].names.contains(&name);
+        for (range, group) in parts.into_iter().filter(stateless) {
+            let (_, part) = numbers.split_at(range.start);
+            if let Some(first) = part.split_at(range.len()).0.first_not_zero() {
+                return Err(Error::Stateless { group, name, first: range.start + first });
+            }
+        }
+        Ok(())
     }
 
     /// Counts from so many steps on, of which schedules take notice. That is not enough to resume: rules count the steps of

@@ -156,6 +156,15 @@ fn copy(from: &[f32], to: &mut [f32]) {
 }
 
 impl<'a> Source<'a> {
+    /// Where the first is that is not zero.
+    pub(crate) fn first_not_zero(self) -> Option<usize> {
+        let mut number = [0.0];
+        (0..self.len()).find(|&place| {
+            self.split_at(place).1.split_at(1).0.decode(&mut number);
+            number[0] != 0.0
+        })
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.len() == 0
     }

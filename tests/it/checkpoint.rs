@@ -252,9 +252,6 @@ fn a_parameter_has_the_state_of_its_own_group_alone() {
 #[test]
 fn version_1_stays_as_it_is() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/version-1.safetensors");
-    if std::env::var_os("LANESTEP_WRITE_VERSION_1").is_some() {
-        std::fs::write(path, everything()).unwrap();
-    }
     let kept = std::fs::read(path).unwrap();
     let (optimizer, mut params, trainer) = all(&kept).unwrap();
     let (expected, expected_params) = two();
@@ -353,7 +350,7 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
             "invalid shape, data type, or offset",
         ),
         (|header, _| header["state.a.exp_avg"]["data_offsets"] = json!([0, 24]), "invalid offset for tensor"),
-        (|header, _| header["state.a.exp_avg"]["shape"] = json!([u64::MAX, 2]), "overflow"),
+        (|header, _| header["state.a.exp_avg"]["shape"] = json!([usize::MAX, 2]), "overflow"),
         (
             |header, _| header["ema.a"]["data_offsets"] = json!([0, -1]),
             "not the header of a safetensors file",
@@ -392,12 +389,12 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
             |_, record| record["parameters"] = json!([["a", [2, 3]], ["a", [3]]]),
             "two tensors are named \"a\"",
         ),
-        (|_, record| record["parameters"] = json!([["a", [u64::MAX, 2]]]), "more than"),
+        (|_, record| record["parameters"] = json!([["a", [usize::MAX, 2]]]), "more than"),
         (
             |_, record| record["parameters"] = json!([["a", [2, 3]], ["b", [4]]]),
             "the checkpoint has 10 elements, but must have 9",
         ),
-        (|_, record| record["parameters"] = json!(1_u64 << 60), "but must have 9"),
+        (|_, record| record["parameters"] = json!(usize::MAX >> 4), "but must have 9"),
         (|_, record| drop(record.as_object_mut().unwrap().remove("ema")), "missing field `ema`"),
         (|_, record| drop(record.as_object_mut().unwrap().remove("checksums")), "missing field `checksums`"),
         (|_, record| record["parameters"] = (-9).into(), "neither a number nor names with shapes"),

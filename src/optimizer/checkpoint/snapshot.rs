@@ -3,7 +3,7 @@
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
 use super::replace::replace;
-use super::tensors::{EXTRA, cut, dtype};
+use super::tensors::{Content, EXTRA, cut, dtype};
 use super::{Error, Recorded, recorded};
 use crate::store::Source;
 use crate::{Element, Optimizer, Tensor};
@@ -55,8 +55,8 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     }
 
     /// And a value of the trainer's: a [`Schedule`](crate::Schedule), a [`Health`](crate::Health), counters, seeds, or a
-    /// structure of all these. Every number in it comes back with its bits, but for those of
-    /// a signaling NaN in an `f32`; `Some(None)` comes back as `None`, for which the format has but one word.
+    /// structure of all these. Every number in it comes back with its bits, but for those of a signaling NaN in an `f32`;
+    /// `Some(None)` comes back as `None`, for which the format has but one word.
     #[must_use]
     pub fn extra(self, value: &impl Serialize) -> Self {
         Self { extra: Some(to_cbor(value)), ..self }
@@ -96,7 +96,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         let optimizer = self.optimizer;
         optimizer.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
         let (params, extra) = (self.params.transpose()?, self.extra.transpose()?);
-        let mut entries = entries(optimizer)?;
+        let mut entries = entries(optimizer);
         if let Some(params) = params {
             let parameters = optimizer.layout.parameters();
             let params = params.iter().map(|tensor| tensor.params);
@@ -169,27 +169,29 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
     Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema))
 }
 
-/// The tensors of state.
-fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Vec<Entry<'_>>, Error> {
+/// The tensors of the optimizer itself.
+fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     for parameter in optimizer.layout.parameters() {
-        let parts = optimizer.parts(&parameter.range);
-        for slot in optimizer.slots_of(&parts) {
-            let slot = &optimizer.state[slot];
-            let pieces = [slot.source(parameter.range.clone())];
-            entries.push(numbers(parameter.state(slot.name), &parameter.shape, &pieces)?);
+        for (name, content) in optimizer.tensors_of(&parameter) {
+            let here = parameter.range.clone();
+            let piece = match content {
+                Content::Slot(slot) => Cow::Borrowed(optimizer.state[slot].source(here).bytes()),
+                Content::Average => {
+                    let average = optimizer.ema.as_ref().map(|ema| ema.average.source(here));
+                    Cow::Borrowed(average.unwrap_or_default().bytes())
+                }
+                Content::Steps(steps) => Cow::Owned(steps.to_le_bytes().to_vec()),
+            };
+            let dtype = dtype(optimizer.format_of(&content));
+            let shape = content.shape(&parameter).to_owned();
+            entries.push(Entry { name, dtype, shape, pieces: vec![piece] });
         }
-        if let Some(average) = optimizer.ema() {
-            let pieces = [Source::F32(&average[parameter.range.clone()])];
-            entries.push(numbers(parameter.ema(), &parameter.shape, &pieces)?);
-        }
-        let steps = optimizer.members[parts[0].1].steps as f32;
-        let steps = Cow::Owned(steps.to_le_bytes().to_vec());
-        entries.push(Entry { name: parameter.step(), dtype: Dtype::F32, shape: vec![], pieces: vec![steps] });
     }
-    Ok(entries)
+    entries
 }
 
+/// A tensor of parameters, in the format of all its pieces.
 fn numbers<'a>(name: String, shape: &[usize], pieces: &[Source<'a>]) -> Result<Entry<'a>, Error> {
     let dtypes = pieces.iter().map(|piece| dtype(piece.format()));
     let [dtype] = dtypes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..] else {

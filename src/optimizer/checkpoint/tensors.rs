@@ -34,14 +34,6 @@ impl Parameter<'_> {
         format!("state.{}.{slot}", self.name)
     }
 
-    pub(super) fn step(&self) -> String {
-        self.state("step")
-    }
-
-    pub(super) fn ema(&self) -> String {
-        format!("ema.{}", self.name)
-    }
-
     pub(super) fn model(&self) -> String {
         format!("model.{}", self.name)
     }
@@ -105,27 +97,36 @@ impl<R: Rule> Optimizer<R> {
         parts
     }
 
-    /// The slots that any of these parts has.
-    pub(super) fn slots_of(&self, parts: &[(Range<usize>, usize)]) -> Vec<usize> {
+    /// All that a file has of the optimizer for a parameter, and what it is called there.
+    pub(super) fn tensors_of(&self, parameter: &Parameter<'_>) -> Vec<(String, Content)> {
+        let parts = self.parts(&parameter.range);
         let has = |slot: &usize| parts.iter().any(|(_, group)| self.members[*group].slots.contains(slot));
-        (0..self.state.len()).filter(has).collect()
+        let slots = (0..self.state.len()).filter(has);
+        let state = slots.map(|slot| (parameter.state(self.state[slot].name), Content::Slot(slot)));
+        let average = self.ema.as_ref().filter(|ema| ema.begun);
+        let average = average.map(|_| (format!("ema.{}", parameter.name), Content::Average));
+        let steps = (parameter.state("step"), Content::Steps(self.members[parts[0].1].steps as f32));
+        state.chain(average).chain([steps]).collect()
     }
 
-    /// Whether a slot is zero where the group has none.
-    pub(super) fn check_stateless(
-        &self,
-        slot: usize,
-        parts: &[(Range<usize>, usize)],
-    ) -> Result<(), crate::Error> {
-        let slot = &self.state[slot];
-        for (range, group) in
-            parts.iter().filter(|(_, group)| !self.members[*group].names.contains(&slot.name))
-        {
-            if let Some(first) = slot.first_not_zero(range.clone()) {
-                return Err(crate::Error::Stateless { group: *group, name: slot.name, first });
-            }
-        }
-        Ok(())
+    pub(super) fn format_of(&self, content: &Content) -> Format {
+        if let Content::Slot(slot) = content { self.state[*slot].format } else { Format::F32 }
+    }
+}
+
+/// What a tensor of a file is.
+pub(super) enum Content {
+    /// A slot of state.
+    Slot(usize),
+    /// The average of the weights.
+    Average,
+    /// How many steps the group of the first element has taken.
+    Steps(f32),
+}
+
+impl Content {
+    pub(super) fn shape<'a>(&self, parameter: &'a Parameter<'_>) -> &'a [usize] {
+        if matches!(self, Self::Steps(_)) { &[] } else { &parameter.shape }
     }
 }
 
