@@ -1,5 +1,6 @@
 //! One pass over memory: any formula, at any level, on any number of threads, with the same bits.
 
+mod codec;
 mod fold;
 mod layer;
 mod level;
@@ -8,11 +9,13 @@ mod stage;
 mod sweep;
 mod tensor;
 mod tree;
+mod visit;
 mod walk;
 
+pub(crate) use codec::{Codes, Rounds, decode as join, encode as split};
 pub(crate) use fold::{Magnitude, measure};
 pub use level::Level;
-pub(crate) use sweep::{Beside, Follow, SLOTS, Sweep, apply};
+pub(crate) use sweep::{AVERAGE, Beside, Follow, LOWER, PARAMS, SLOTS, STREAMS, Sweep, apply};
 pub use tensor::Tensor;
 
 use crate::WithFormula;

@@ -37,6 +37,34 @@ pub enum Error {
         /// How many gradients it has.
         grads: usize,
     },
+    /// The copy of a tensor's parameters is not as long as they are.
+    #[error("tensor {index}{} has {params} parameters, but a copy of {copy}", named(name))]
+    Mirror {
+        /// Which tensor of the call, from 0.
+        index: usize,
+        /// Its name in the layout, if that has one.
+        name: Option<String>,
+        /// How many parameters it has.
+        params: usize,
+        /// How many the copy has room for.
+        copy: usize,
+    },
+    /// The parameters of a tensor are not upper halves, where the optimizer keeps the lower ones.
+    #[error(
+        "tensor {index}{} has parameters in {found}, but with `set_split` they must be in BF16",
+        named(name)
+    )]
+    Split {
+        /// Which tensor of the call, from 0.
+        index: usize,
+        /// Its name in the layout, if that has one.
+        name: Option<String>,
+        /// What they are.
+        found: crate::Format,
+    },
+    /// The optimizer keeps no lower halves of parameters.
+    #[error("there are no lower halves of parameters: `set_split` asks for them")]
+    NoSplit,
     /// A tensor has not as many parameters as the layout's tensor in its place.
     #[error("tensor {index} has {found} parameters, but {name:?}, whose place that is, has {expected}")]
     TensorLength {

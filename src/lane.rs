@@ -137,19 +137,12 @@ pub(crate) trait Vector: Lane {
 }
 
 /// Sixteen numbers that come to rest in another format.
-#[cfg(feature = "half")]
 pub(crate) trait Wide: Vector<Tile = [f32; 16]> {
     /// From the upper halves.
     fn load_bf16(proof: Self::Proof, tile: &[u16; 16]) -> Self;
     /// The upper halves, rounded.
     fn store_bf16(self, tile: &mut [u16; 16]);
 }
-
-#[cfg(not(feature = "half"))]
-pub(crate) trait Wide: Vector<Tile = [f32; 16]> {}
-
-#[cfg(not(feature = "half"))]
-impl<V: Vector<Tile = [f32; 16]>> Wide for V {}
 
 impl Sealed for f32 {}
 

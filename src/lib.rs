@@ -40,4 +40,4 @@ pub use scaler::LossScaler;
 #[doc(inline)]
 pub use schedule::{ReduceOnPlateau, Schedule};
 pub use stopping::Stopping;
-pub use store::{Element, Format};
+pub use store::{Element, Format, Rounding};

@@ -8,6 +8,7 @@ mod layout;
 mod pipeline;
 mod rate;
 mod slot;
+mod split;
 mod state;
 mod step;
 mod switch;
@@ -18,11 +19,13 @@ pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 
 use crate::buffer::OF_VECS;
 use crate::engine::{Level, Parallelism, SLOTS};
-use crate::{Error, Format, Rule};
+use crate::store::Code;
+use crate::{Error, Format, Rounding, Rule};
 use core::{fmt, iter};
 use ema::Ema;
 use group::Member;
 use slot::Slot;
+use std::sync::Arc;
 
 /// A rule with its state and step count, for parameters of one length.
 ///
@@ -42,11 +45,16 @@ pub struct Optimizer<R> {
     members: Vec<Member<R>>,
     /// The end and the member of each run of elements.
     runs: Vec<(usize, usize)>,
+    /// The ends alone, for what is kept.
+    ends: Arc<[usize]>,
     layout: Layout,
     steps: u64,
     state: Vec<Slot>,
+    /// The lower halves of parameters, if they are kept here.
+    lower: Option<Slot>,
     /// That of state to come.
     format: Format,
+    rounding: Rounding,
     ema: Option<Ema>,
     /// Where in their pages the parameters and gradients of the first step began.
     callers: Option<[usize; 2]>,
@@ -101,12 +109,13 @@ impl<R: Rule> Optimizer<R> {
         layout: Layout,
     ) -> Result<Self, Error> {
         let (len, mut state) = (layout.len(), Vec::<Slot>::new());
+        let ends: Arc<[usize]> = runs.iter().map(|&(end, _)| end).collect();
         for member in &mut members {
             for name in member.names {
                 if state.iter().all(|slot| slot.name != *name) {
                     let memory = Error::Memory { slots: member.names.len(), len };
                     let taken = iter::once(OF_VECS).chain(state.iter().map(Slot::offset));
-                    state.push(Slot::new(name, Format::F32, len, taken).ok_or(memory)?);
+                    state.push(Slot::new(name, Code::F32, &ends, taken).ok_or(memory)?);
                 }
             }
             if state.len() > SLOTS {
@@ -118,10 +127,13 @@ impl<R: Rule> Optimizer<R> {
         Ok(Self {
             members,
             runs,
+            ends,
             layout,
             steps: 0,
             state,
+            lower: None,
             format: Format::F32,
+            rounding: Rounding::Nearest,
             ema: None,
             callers: None,
             level,
@@ -187,6 +199,39 @@ impl<R> Optimizer<R> {
         self.parallelism = parallelism;
     }
 
+    /// Rounds what is kept in less than 32 bits so, from the next step on: state, and parameters that are of other
+    /// [`Element`](crate::Element)s than `f32`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "half")]
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use half::bf16;
+    /// use lanestep::{Optimizer, Pipeline, Rounding, Sgd, Tensor};
+    /// let mut optimizer = Optimizer::new(Sgd { lr: 1.0, ..Sgd::default() }, 1000)?;
+    /// let (mut nearest, mut random) = (vec![bf16::ONE; 1000], vec![bf16::ONE; 1000]);
+    /// for _ in 0..100 {
+    ///     optimizer.set_rounding(Rounding::Nearest);
+    ///     optimizer.step_with(&mut [Tensor::new(&mut nearest, &[1e-4_f32; 1000])], &Pipeline::default())?;
+    ///     optimizer.set_rounding(Rounding::Stochastic { seed: 1 });
+    ///     optimizer.step_with(&mut [Tensor::new(&mut random, &[1e-4_f32; 1000])], &Pipeline::default())?;
+    /// }
+    /// let mean = |params: &[bf16]| params.iter().map(|p| p.to_f64()).sum::<f64>() / 1000.0;
+    /// assert_eq!(mean(&nearest), 1.0); // every step was lost
+    /// assert!((mean(&random) - 0.99).abs() < 1e-3);
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "half"))]
+    /// # fn main() {}
+    /// ```
+    pub const fn set_rounding(&mut self, rounding: Rounding) {
+        self.rounding = rounding;
+    }
+
+    /// How it rounds.
+    #[must_use]
+    pub const fn rounding(&self) -> Rounding {
+        self.rounding
+    }
+
     /// The vectors it computes with.
     #[must_use]
     pub const fn level(&self) -> Level {
@@ -209,6 +254,8 @@ impl<R: Clone> Optimizer<R> {
         Ok(Self {
             members: self.members.clone(),
             runs: self.runs.clone(),
+            ends: self.ends.clone(),
+            lower: self.lower.as_ref().map(Slot::try_clone).transpose()?,
             layout: self.layout.clone(),
             state: self.state.iter().map(Slot::try_clone).collect::<Result<_, _>>()?,
             ema: self.ema.as_ref().map(Ema::try_clone).transpose()?,
@@ -235,6 +282,12 @@ impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
             .field("parallelism", &self.parallelism)
             .finish_non_exhaustive()
     }
+}
+
+/// How a slot is kept in a format.
+fn code<R: Rule>(members: &[Member<R>], name: &'static str, format: Format) -> Code {
+    let mut having = members.iter().filter(|member| member.names.contains(&name));
+    Code::new(format, having.any(|member| !member.rule.non_negative(name)))
 }
 
 /// Where the slots of these names are.

@@ -127,6 +127,14 @@ pub trait Rule: Clone + Send + Sync {
         slot
     }
 
+    /// Whether a slot never holds a negative number. It is then kept in codes without a sign where it is kept in
+    /// [`Format::Block8`](crate::Format::Block8), which span squares of gradients as they are. By default, whether it is named
+    /// `exp_avg_sq`, `exp_avg_var`, `exp_inf`, `square_avg`, or `max_` with one of these.
+    fn non_negative(&self, slot: &'static str) -> bool {
+        let slot = slot.strip_prefix("max_").unwrap_or(slot);
+        matches!(slot, "exp_avg_sq" | "exp_avg_var" | "exp_inf" | "square_avg")
+    }
+
     /// Whether the hyperparameters make sense.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Sums over many elements, the same to the bit whatever the vectors, the threads, and the cut into tensors.
 
-use super::sweep::each_decoded;
+use super::codec::Codes;
 use super::tree::{Part, tree};
+use super::visit::each_decoded;
 use super::{Level, Parallelism, Run, Tensor};
 use core::mem::take;
 
@@ -38,7 +39,7 @@ pub(crate) fn measure(
             if group.is_some() {
                 let mut start = part.start;
                 take(&mut part.span).for_each(|tensor| {
-                    each_decoded(level, tensor.grads(), |grads| {
+                    each_decoded(level, tensor.grads(), &[], |grads| {
                         gradients.add(level, start, grads);
                         start += grads.len();
                     });
@@ -47,7 +48,7 @@ pub(crate) fn measure(
         });
         gradients.total()
     };
-    let part = &mut Part::new(tensors, &mut []);
+    let part = &mut Part::new(tensors, &mut [], &Codes::PLAIN);
     // To read so many takes some 25 microseconds, as long as to wake the pool from outside.
     let worth_it = part.len / 8 > parallelism.grain();
     let parallelism = if worth_it { parallelism } else { Parallelism::Serial };

@@ -1,15 +1,19 @@
 //! Layers, whose formulas depend on sums over them.
 
-use super::fold::{Sums, join};
-use super::stage::{self, Stored};
-use super::sweep::{Same, Sweep, select};
-use super::tree::{Part, Room, both, tree};
+use super::codec;
+use super::fold::{LEAF, Sums, join};
+use super::stage::STAGE;
+use super::sweep::{LOWER, Same, Sweep};
+use super::tree::{Part, Room, both};
+use super::walk::{self, Read};
 use super::{Level, Parallelism, Plan, Run};
 use crate::formula::Layer;
+use crate::store::{Shelf, Source};
 use crate::{Formula, WithFormula};
-use core::mem::take;
+use core::array::from_fn;
+use core::ops::Range;
 
-impl Sweep {
+impl Sweep<'_> {
     /// Each layer by itself: a tensor, or an unbroken stretch of one group in it. Where they are cut apart does not
     /// depend on the parallelism, as changes are added up along the cuts.
     pub(super) fn layers(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
@@ -40,7 +44,7 @@ fn seam(part: &Part<'_, '_, '_>, plan: &impl Plan) -> Option<usize> {
 
 /// The elements of a layer, to be updated by the formula to come if it depends on their sums.
 struct Measured<'s, 'a, 'b, 'c> {
-    sweep: Sweep,
+    sweep: Sweep<'c>,
     part: &'c mut Part<'s, 'a, 'b>,
     slots: &'c [usize],
 }
@@ -53,30 +57,102 @@ impl WithFormula for Measured<'_, '_, '_, '_> {
         if !F::LAYERWISE || slots.len() != S {
             return None;
         }
-        let layer = measure(sweep.level, sweep.parallelism, &formula, part, slots);
+        // A layer is of one tensor.
+        let tensor = part.span.borrow().next().unwrap_or_default();
+        let state = from_fn(|k| Shelf {
+            code: part.codes.all[slots[k]],
+            start: part.start,
+            bytes: &*part.state[slots[k]],
+        });
+        let lower = part.state.get(LOWER).map_or(&[][..], |lower| lower);
+        let (params, grads) = (tensor.params(), tensor.grads());
+        let known = &Known { params, lower, grads, start: part.start, state };
+        let layer = measure(sweep.level, sweep.parallelism, &formula, known);
         Some(sweep.elements(part, &Same { formula: formula.of_layer(layer), slots }))
     }
 }
 
+/// What is known of a layer.
+pub(super) struct Known<'a, const S: usize> {
+    pub(super) params: Source<'a>,
+    /// The lower halves of parameters, if they have any.
+    pub(super) lower: &'a [u8],
+    pub(super) grads: Source<'a>,
+    /// Where it begins among all.
+    pub(super) start: usize,
+    pub(super) state: [Shelf<'a>; S],
+}
+
 /// Reads the elements of a layer once.
-fn measure<F: Formula<S>, const S: usize>(
+pub(super) fn measure<F: Formula<S>, const S: usize>(
     level: Level,
     parallelism: Parallelism,
     formula: &F,
-    part: &mut Part<'_, '_, '_>,
-    slots: &[usize],
+    known: &Known<'_, S>,
 ) -> Layer {
-    let leaf = |part: &mut Part<'_, '_, '_>| {
+    let len = known.params.len();
+    let leaf = |range: Range<usize>| {
         let mut sums = [Sums::NONE; 2];
-        // A layer is of one tensor.
-        for mut tensor in take(&mut part.span) {
-            let (params, grads) = tensor.both();
-            let state = select(part.state, slots);
-            stage::survey(level, formula, Stored { params, grads, state }, &mut sums);
+        if let Some(read) = known.plain(range.clone()) {
+            walk::survey(level, formula, read, &mut sums);
+            return sums.map(Sums::total);
+        }
+        let mut scratch = ([0.0; STAGE], [0.0; STAGE], [[0.0; STAGE]; S]);
+        for start in range.clone().step_by(STAGE) {
+            let piece = start..range.end.min(start + STAGE);
+            let read = known.decoded(level, piece, &mut scratch);
+            walk::survey(level, formula, read, &mut sums);
         }
         sums.map(Sums::total)
     };
-    let len = part.len;
-    let [measured, params] = tree(parallelism, &mut part.again(&mut Room::default()), &leaf, join);
+    let [measured, params] = sums(parallelism, 0..len, &leaf);
     Layer { len, params, measured }
+}
+
+impl<const S: usize> Known<'_, S> {
+    /// Some elements, if all is as it is computed with.
+    fn plain(&self, range: Range<usize>) -> Option<Read<'_, S>> {
+        let (params, grads) = (self.params.plain()?, self.grads.plain()?);
+        let mut state = [&[][..]; S];
+        for (slot, shelf) in state.iter_mut().zip(&self.state) {
+            *slot = &shelf.plain()?[range.clone()];
+        }
+        Some(Read { params: &params[range.clone()], grads: &grads[range], state })
+    }
+
+    /// Some elements as they are computed with.
+    fn decoded<'s>(
+        &self,
+        level: Level,
+        range: Range<usize>,
+        (params, grads, state): &'s mut ([f32; STAGE], [f32; STAGE], [[f32; STAGE]; S]),
+    ) -> Read<'s, S> {
+        let len = range.len();
+        let (params, grads) = (&mut params[..len], &mut grads[..len]);
+        let mut state = state.each_mut().map(|slot| &mut slot[..len]);
+        let lower =
+            if self.lower.is_empty() { self.lower } else { &self.lower[2 * range.start..2 * range.end] };
+        codec::decode(level, self.params.part(range.clone()), lower, params);
+        codec::decode(level, self.grads.part(range.clone()), &[], grads);
+        for (slot, shelf) in state.iter_mut().zip(self.state) {
+            codec::read(level, shelf, self.start + range.start..self.start + range.end, slot);
+        }
+        Read { params, grads, state: state.map(|slot| &*slot) }
+    }
+}
+
+/// Along the tree of [`tree`](super::tree::tree).
+fn sums(
+    parallelism: Parallelism,
+    range: Range<usize>,
+    leaf: &(impl Fn(Range<usize>) -> [f64; 2] + Sync),
+) -> [f64; 2] {
+    let len = range.len();
+    if len <= LEAF {
+        return leaf(range);
+    }
+    let middle = range.start + (1 << (len - 1).ilog2());
+    let left = || sums(parallelism, range.start..middle, leaf);
+    let (left, right) = both(parallelism, len, left, || sums(parallelism, middle..range.end, leaf));
+    join(left, right)
 }

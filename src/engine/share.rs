@@ -22,6 +22,7 @@ pub(super) fn share(
 #[cfg(feature = "rayon")]
 mod pool {
     use crate::engine::tree::{Part, Room};
+    use crate::store::BLOCK;
     use core::sync::atomic::{AtomicBool, Ordering};
 
     /// How often a caller that is done looks whether the others are, before it goes to sleep: for some 30 microseconds. To be
@@ -39,7 +40,7 @@ mod pool {
             return visit(part);
         }
         let (left, mut room) = (parts / 2, Room::default());
-        let front = &mut part.take_front(portion(part.len, left, parts), &mut room);
+        let front = &mut part.take_front(portion(part, left, parts), &mut room);
         rayon::join(|| join(left, front, visit), || join(parts - left, part, visit));
     }
 
@@ -51,7 +52,7 @@ mod pool {
         visit: &(impl Fn(&mut Part<'_, '_, '_>) + Sync),
     ) {
         let (done, mut room) = (AtomicBool::new(false), Room::default());
-        let own = &mut part.take_front(portion(part.len, 1, parts), &mut room);
+        let own = &mut part.take_front(portion(part, 1, parts), &mut room);
         rayon::in_place_scope(|scope| {
             scope.spawn(|_| {
                 join(parts - 1, part, visit);
@@ -67,8 +68,14 @@ mod pool {
         });
     }
 
-    /// How many elements `some` of `all` parts have, in whole lanes.
-    fn portion(len: usize, some: usize, all: usize) -> usize {
-        (len / all * some).next_multiple_of(16).min(len)
+    /// How many elements `some` of `all` parts have, in whole lanes or blocks.
+    fn portion(part: &Part<'_, '_, '_>, some: usize, all: usize) -> usize {
+        let (start, len) = (part.start, part.len / all * some);
+        let len = if part.codes.in_blocks {
+            (start + len).next_multiple_of(BLOCK) - start
+        } else {
+            len.next_multiple_of(16)
+        };
+        len.min(part.len)
     }
 }

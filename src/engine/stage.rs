@@ -1,158 +1,219 @@
-//! Formats that are not computed with: block by block, into scratch and back.
+//! Formats that are not computed with: piece by piece, into scratch and back.
 //!
-//! A block stays in the nearest cache, so that memory sees each byte once. The loop over it is the one that there is, so formats
-//! add to what is compiled and do not multiply it.
+//! A piece stays in the nearest cache, so that memory sees each byte once. The loop over it is the one that there is, so formats
+//! add to what is compiled and do not multiply it. Where blocks share a scale, pieces end with them, and what a step leaves in
+//! a block is written when all of it is known, however its elements are cut into tensors.
 
-use super::Level;
-use super::fold::Sums;
-use super::sweep::split_off;
-use super::walk::{self, Streams};
+use super::codec::{self, Rounds};
+use super::layer::Known;
+use super::tensor::Tensor;
+use super::tree::Part;
+use super::visit::Visit;
+use super::walk::{Streams, walk};
+use super::{Level, PARAMS};
 use crate::Formula;
-use crate::store::{Source, Stream};
+use crate::store::{BLOCK, Code, Shelf, Stream, numbers_mut};
+use core::array::from_fn;
 use core::mem::take;
+use core::ops::Range;
 
-/// So many elements that the scratch of some slots is a fraction of the nearest cache; a multiple of a lane. Where blocks are
+/// So many elements that the scratch of some slots is a fraction of the nearest cache; a multiple of a lane. Where pieces are
 /// longer, memory waits while one is computed.
 pub(super) const STAGE: usize = 512;
 
-/// Parallel numbers of one length, in any formats.
-pub(super) struct Stored<'a, const S: usize> {
-    pub(super) params: Stream<'a>,
-    pub(super) grads: Source<'a>,
-    pub(super) state: [Stream<'a>; S],
+/// The state of consecutive elements of one run, that a formula takes.
+pub(super) struct State<'a, const S: usize> {
+    /// Where they begin.
+    start: usize,
+    len: usize,
+    /// Which slots of the optimizer.
+    slots: [usize; S],
+    codes: [Code; S],
+    bytes: [&'a mut [u8]; S],
 }
 
-/// Applies the formula to every element. What is common has a loop of its own.
-#[inline(always)]
-pub(super) fn walk<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
-    match stored.plain() {
-        Ok(streams) => walk::walk(level, formula, streams),
-        Err(stored) => in_formats(level, formula, stored),
-    }
-}
-
-#[inline(never)]
-fn in_formats<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
-    #[cfg(feature = "half")]
-    if stored.state.iter().all(|slot| matches!(slot, Stream::Bf16(_))) {
-        let Stored { params, grads, state } = stored;
-        let state = state.map(|slot| if let Stream::Bf16(slot) = slot { slot } else { &mut [] });
-        return match (params, grads) {
-            (Stream::F32(params), Source::F32(grads)) => {
-                walk::walk(level, formula, Streams { params, grads, state });
-            }
-            (Stream::F32(params), Source::Bf16(grads)) => {
-                walk::walk(level, formula, Streams { params, grads, state });
-            }
-            (Stream::Bf16(params), Source::Bf16(grads)) => {
-                walk::walk(level, formula, Streams { params, grads, state });
-            }
-            (params, grads) => {
-                staged(level, formula, Stored { params, grads, state: state.map(Stream::Bf16) });
-            }
-        };
-    }
-    staged(level, formula, stored);
-}
-
-fn staged<F: Formula<S>, const S: usize>(level: Level, formula: &F, stored: Stored<'_, S>) {
-    stored.blocks(level, true, |streams| walk::walk(level, formula, streams));
-}
-
-/// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, and writes nothing.
-#[inline(always)]
-pub(super) fn survey<F: Formula<S>, const S: usize>(
-    level: Level,
-    formula: &F,
-    stored: Stored<'_, S>,
-    sums: &mut [Sums; 2],
-) {
-    match stored.plain() {
-        Ok(streams) => walk::survey(level, formula, streams, sums),
-        Err(stored) => stored.blocks(level, false, |streams| walk::survey(level, formula, streams, sums)),
-    }
-}
-
-impl<'a, const S: usize> Stored<'a, S> {
-    /// As they are, if all are computed with so.
-    #[inline(always)]
-    fn plain(self) -> Result<Streams<'a, S>, Self> {
-        match self {
-            Self { params: Stream::F32(params), grads: Source::F32(grads), state }
-                if state.iter().all(Stream::is_plain) =>
-            {
-                let state = state.map(|slot| slot.into_plain().unwrap_or_default());
-                Ok(Streams { params, grads, state })
-            }
-            other => Err(other),
+impl<'a, const S: usize> State<'a, S> {
+    /// The slots that a formula takes, in its order.
+    pub(super) fn select(part: &mut Part<'_, 'a, '_>, slots: [usize; S]) -> Self {
+        Self {
+            start: part.start,
+            len: part.len,
+            slots,
+            codes: slots.map(|slot| part.codes.all[slot]),
+            bytes: slots.map(|slot| take(&mut part.state[slot])),
         }
     }
 
-    /// Visits all as they are computed with. What is `written` goes back, but gradients.
-    #[inline(always)]
-    fn blocks(mut self, level: Level, written: bool, mut visit: impl FnMut(Streams<'_, S>)) {
-        let mut scratch = [[0.0; STAGE]; S];
-        let [mut params_scratch, mut grads_scratch] = [[0.0; STAGE]; 2];
-        while !self.grads.is_empty() {
-            let len = STAGE.min(self.grads.len());
-            let (grads, rest) = self.grads.split_at(len);
-            self.grads = rest;
-            let (mut params, rest) = take(&mut self.params).split_at(len);
-            self.params = rest;
-            let mut state = split_off(&mut self.state, len);
-            let [p, g] = [&mut params_scratch, &mut grads_scratch].map(|scratch| &mut scratch[..len]);
-            let mut s = scratch.each_mut().map(|scratch| &mut scratch[..len]);
-            level.run(
-                #[inline(always)]
-                || {
-                    if !params.is_plain() {
-                        params.as_source().decode(p);
-                    }
-                    if grads.plain().is_none() {
-                        grads.decode(g);
-                    }
-                    for k in 0..S {
-                        if !state[k].is_plain() {
-                            state[k].as_source().decode(s[k]);
-                        }
-                    }
-                },
-            );
-            visit(Streams {
-                params: here(&mut params, p),
-                grads: grads.plain().unwrap_or(g),
-                state: pairs(&mut state, &mut s),
-            });
-            if written {
-                level.run(
-                    #[inline(always)]
-                    || {
-                        if !params.is_plain() {
-                            params.encode(p);
-                        }
-                        for k in 0..S {
-                            if !state[k].is_plain() {
-                                state[k].encode(s[k]);
-                            }
-                        }
-                    },
-                );
-            }
-        }
+    /// Whether it is as it is computed with.
+    pub(super) fn is_plain(&self) -> bool {
+        self.codes.iter().all(|code| *code == Code::F32)
+    }
+
+    pub(super) fn plain(self) -> [&'a mut [f32]; S] {
+        self.bytes.map(|bytes| numbers_mut(bytes))
+    }
+
+    /// That of the first `len` elements. Not within a block.
+    pub(super) fn split_off(&mut self, len: usize) -> Self {
+        let (start, slots, codes) = (self.start, self.slots, self.codes);
+        (self.start, self.len) = (start + len, self.len - len);
+        let mut codes_left = codes.into_iter();
+        let bytes = self.bytes.each_mut().map(|slot| {
+            let code = codes_left.next().unwrap_or_default();
+            slot.split_off_mut(..code.bytes(start, len)).unwrap_or_default()
+        });
+        Self { start, len, slots, codes, bytes }
     }
 }
 
-/// The numbers themselves if they are computed with, else their scratch.
-#[inline(always)]
-fn here<'a>(stream: &'a mut Stream<'_>, scratch: &'a mut [f32]) -> &'a mut [f32] {
-    stream.borrow().into_plain().unwrap_or(scratch)
+/// Where elements are computed whose formats are others.
+pub(super) struct Stage<'a, 'r, const S: usize> {
+    state: State<'a, S>,
+    rounding: Rounds<'r>,
+    /// Of slots in blocks, the one that is open: some of its elements have been stepped. Or where the next one begins.
+    block: Range<usize>,
+    scratch: Scratch<S>,
 }
 
-#[inline(always)]
-fn pairs<'a, const S: usize>(
-    streams: &'a mut [Stream<'_>; S],
-    scratch: &'a mut [&mut [f32]; S],
-) -> [&'a mut [f32]; S] {
-    let mut scratch = scratch.iter_mut();
-    streams.each_mut().map(|stream| scratch.next().map(|scratch| here(stream, scratch)).unwrap_or_default())
+/// Numbers as they are computed with. State in blocks is at its place in the block.
+struct Scratch<const S: usize> {
+    params: [f32; STAGE],
+    grads: [f32; STAGE],
+    state: [[f32; STAGE]; S],
+    random: [u16; STAGE],
+}
+
+impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
+    pub(super) fn new(state: State<'a, S>, rounding: Rounds<'r>) -> Self {
+        let (params, grads, random) = ([0.0; STAGE], [0.0; STAGE], [0; STAGE]);
+        let scratch = Scratch { params, grads, state: [[0.0; STAGE]; S], random };
+        Self { block: state.start..state.start, state, rounding, scratch }
+    }
+
+    /// The next elements, for a layer that begins with them.
+    pub(super) fn known<'t>(&'t self, tensor: &'t Tensor<'_>, lower: &'t [u8]) -> Known<'t, S> {
+        let start = self.state.start;
+        let state = from_fn(|k| {
+            let code = self.state.codes[k];
+            let start = if code.in_blocks() { self.block.start } else { start };
+            Shelf { code, start, bytes: &*self.state.bytes[k] }
+        });
+        Known { params: tensor.params(), lower, grads: tensor.grads(), start, state }
+    }
+
+    /// Steps over the next elements.
+    pub(super) fn update<F: Formula<S>>(
+        &mut self,
+        formula: &F,
+        mut tensor: Tensor<'_>,
+        visit: &mut Visit<'_, '_>,
+    ) {
+        let in_blocks = self.state.codes.iter().any(|code| code.in_blocks());
+        while tensor.len() > 0 {
+            let at = self.state.start;
+            let longest = if in_blocks { BLOCK - at % BLOCK } else { STAGE };
+            let len = longest.min(tensor.len());
+            let (mut piece, rest) = tensor.split_at(len);
+            if in_blocks && self.block.is_empty() {
+                self.block = at..at + self.state.len.min(longest);
+                self.open(visit.level);
+            }
+            let places = if in_blocks { at % BLOCK } else { 0 }..;
+            self.piece(formula, &mut piece, visit, places.start);
+            if in_blocks && self.block.end == self.state.start {
+                self.close(visit.level);
+            }
+            piece.zero();
+            tensor = rest;
+        }
+    }
+
+    /// Decodes blocks.
+    fn open(&mut self, level: Level) {
+        for k in (0..S).filter(|k| self.state.codes[*k].in_blocks()) {
+            let numbers = &mut self.scratch.state[k][places(&self.block)];
+            codec::decode_block(level, self.state.codes[k], &*self.state.bytes[k], numbers);
+        }
+    }
+
+    /// Encodes them.
+    fn close(&mut self, level: Level) {
+        let (start, len) = (self.block.start, self.block.len());
+        for k in (0..S).filter(|k| self.state.codes[*k].in_blocks()) {
+            let (code, slot) = (self.state.codes[k], self.state.slots[k]);
+            let bytes = self.state.bytes[k].split_off_mut(..code.bytes(start, len)).unwrap_or_default();
+            let numbers = &self.scratch.state[k][places(&self.block)];
+            let random = &mut self.scratch.random[..len];
+            self.rounding.encode_block(level, (slot, start), numbers, (code, bytes), random);
+        }
+        self.block = start + len..start + len;
+    }
+
+    /// Updates what is of one piece.
+    fn piece<F: Formula<S>>(
+        &mut self,
+        formula: &F,
+        piece: &mut Tensor<'_>,
+        visit: &mut Visit<'_, '_>,
+        first: usize,
+    ) {
+        let Self { state, rounding, scratch, .. } = self;
+        let (at, len, level) = (state.start, piece.len(), visit.level);
+        (state.start, state.len) = (at + len, state.len - len);
+        let lower = visit.lower_of(len);
+        let (mut params, grads, mirror) = piece.parts();
+        let (p, g) = (&mut scratch.params[..len], &mut scratch.grads[..len]);
+        if params.code != Code::F32 {
+            codec::decode(level, params.as_source(), lower, p);
+        }
+        if grads.code != Code::F32 {
+            codec::decode(level, grads, &[], g);
+        }
+        let (mut k, codes) = (0..S, state.codes);
+        let mut slots = state.bytes.each_mut().map(|bytes| {
+            let code = k.next().map(|k| codes[k]).filter(|code| !code.in_blocks());
+            let bytes = bytes.split_off_mut(..code.map_or(0, |code| code.bytes(at, len))).unwrap_or_default();
+            Stream { code: code.unwrap_or_default(), bytes }
+        });
+        let mut numbers = scratch.state.each_mut().map(|numbers| &mut numbers[first..first + len]);
+        for (slot, numbers) in slots.iter().zip(&mut numbers).filter(|(slot, _)| slot.code != Code::F32) {
+            codec::decode(level, slot.as_source(), &[], numbers);
+        }
+
+        let mut places = slots.iter_mut().zip(&mut numbers);
+        let s = [(); S].map(|()| match places.next() {
+            // Of what is in blocks there is nothing here.
+            Some((slot, _)) if !slot.bytes.is_empty() && slot.code == Code::F32 => numbers_mut(slot.bytes),
+            Some((_, numbers)) => &mut **numbers,
+            None => &mut [],
+        });
+        let p = if params.code == Code::F32 { numbers_mut(take(&mut params.bytes)) } else { p };
+        visit.before(p);
+        walk(level, formula, Streams { params: p, grads: grads.plain().unwrap_or(g), state: s });
+
+        let random = &mut scratch.random[..len];
+        for ((slot, numbers), which) in slots.iter_mut().zip(&numbers).zip(state.slots) {
+            if slot.code != Code::F32 {
+                rounding.encode(level, (which, at), numbers, slot, random);
+            }
+        }
+        if let Some(mut mirror) = mirror {
+            codec::encode(level, p, &mut [], &mut mirror);
+        }
+        if !lower.is_empty() {
+            codec::encode(level, p, lower, &mut params);
+        } else if params.code != Code::F32 {
+            rounding.encode(level, (PARAMS, at), p, &mut params, random);
+            if !visit.nothing_beside() {
+                codec::decode(level, params.as_source(), &[], p);
+            }
+        }
+        visit.after(p);
+    }
+}
+
+/// Where in a block consecutive elements are.
+fn places(elements: &Range<usize>) -> Range<usize> {
+    let first = elements.start % BLOCK;
+    first..first + elements.len()
 }

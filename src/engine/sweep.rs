@@ -1,27 +1,41 @@
 //! Every element's formula in one pass over memory.
 
-use super::fold::{BLOCK, ChangeSums, join};
+use super::codec::Codes;
+use super::codec::Rounds;
+use super::fold::{ChangeSums, join};
+use super::layer::measure;
 use super::share::share;
-use super::stage::{self, STAGE, Stored};
+use super::stage::{Stage, State};
 use super::tensor::{Grads, Tensor};
 use super::tree::{Part, tree};
+use super::visit::Visit;
 use super::walk::{Streams, walk};
 use super::{Level, Parallelism, Plan, Run};
-use crate::formula::Average;
-use crate::store::{Source, Stream};
-use crate::{Formula, Lane, WithFormula};
-use core::array::from_fn;
+use crate::store::numbers_mut;
+use crate::{Formula, WithFormula};
 use core::mem::take;
 
 /// How many slots an optimizer can have: as many as four rules or more that share none.
 pub(crate) const SLOTS: usize = 16;
+
+/// Where the average of the parameters is, which is the slot after those of the rules.
+pub(crate) const AVERAGE: usize = SLOTS;
+
+/// Where the lower halves of parameters are.
+pub(crate) const LOWER: usize = SLOTS + 1;
+
+/// All that an optimizer keeps.
+pub(crate) const STREAMS: usize = SLOTS + 2;
+
+/// What stands for the parameters themselves, after all that.
+pub(crate) const PARAMS: usize = STREAMS;
 
 /// What is done beside the update, while a block is in the cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Beside {
     /// Whether the change is added up; it is zero otherwise.
     pub(crate) measured: bool,
-    /// What the average of the parameters does, which is the slot after those of the rules.
+    /// What the average of the parameters does.
     pub(crate) follow: Option<Follow>,
 }
 
@@ -35,52 +49,109 @@ pub(crate) enum Follow {
 }
 
 /// How a call's elements are updated.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sweep {
+#[derive(Clone, Copy)]
+pub(crate) struct Sweep<'a> {
     pub(crate) level: Level,
     pub(crate) parallelism: Parallelism,
     pub(crate) beside: Beside,
+    /// How what an optimizer keeps is kept.
+    pub(crate) codes: &'a Codes,
+    pub(crate) rounding: Rounds<'a>,
 }
 
-impl Sweep {
+impl Sweep<'_> {
     /// Updates all elements that are not frozen, and sets to zero the gradients that are to be. Returns the sums of
     /// squares of how far parameters have moved, and of how large they are now.
     pub(crate) fn run<'a>(
         self,
         tensors: &'a mut [Tensor<'_>],
-        state: &mut [Stream<'a>],
+        state: &mut [&'a mut [u8]],
         plan: &impl Plan,
     ) -> [f64; 2] {
-        let part = &mut Part::new(tensors, state);
-        if plan.layerwise() && part.len > 0 { self.layers(part, plan) } else { self.elements(part, plan) }
+        if let Some(plain) = self.plain(tensors, state, plan) {
+            return plain;
+        }
+        let part = &mut Part::new(tensors, state, self.codes);
+        if !plan.layerwise() || part.len == 0 {
+            return self.elements(part, plan);
+        }
+        if self.codes.in_blocks { self.layers_in_order(part, plan) } else { self.layers(part, plan) }
+    }
+
+    /// What is one slice of one group, and for one thread, needs no parts. Small steps are twice as fast.
+    fn plain(
+        self,
+        tensors: &mut [Tensor<'_>],
+        state: &mut [&mut [u8]],
+        plan: &impl Plan,
+    ) -> Option<[f64; 2]> {
+        let Self { level, parallelism, beside, codes, .. } = self;
+        let [Tensor { params, grads: Grads::Keep(grads), mirror: None, .. }] = tensors else { return None };
+        let beside = beside.measured || beside.follow.is_some() || !codes.plain;
+        let params = params.borrow().into_plain()?;
+        let grads = grads.plain()?;
+        if beside || plan.layerwise() || params.len() > parallelism.grain() {
+            return None;
+        }
+        let Run { end, group, .. } = plan.run(0);
+        let group = group.filter(|_| end >= params.len())?;
+        let plain = Plain { level, params, grads, state, slots: plan.slots(group) };
+        if let Err(found) = plan.at(group, plain) {
+            plan.unlike(group, found);
+        }
+        Some([0.0; 2])
     }
 
     /// Each element by itself.
     pub(super) fn elements(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
-        let Self { level, parallelism, beside } = self;
-        let update = |part: &mut Part<'_, '_, '_>, mut changes: Option<&mut ChangeSums>| {
-            part.each_run(&|start| plan.run(start), |group, part| {
-                let average = part.state.get_mut(SLOTS).map(take).and_then(|average| average.into_plain());
-                let (changes, average) = (changes.as_deref_mut(), average.unwrap_or_default());
-                let mut visit = Visit { level, start: part.start, changes, follow: beside.follow, average };
-                match group {
-                    Some(group) => {
-                        let update = Update { part, slots: plan.slots(group), visit: &mut visit };
-                        if let Err(found) = plan.at(group, update) {
-                            plan.unlike(group, found);
-                        }
-                    }
-                    None => take(&mut part.span).for_each(|tensor| visit.frozen(tensor)),
-                }
-            });
+        let update = |part: &mut Part<'_, '_, '_>, changes: Option<&mut ChangeSums>| {
+            self.update(part, plan, changes, None);
         };
-        if beside.measured {
+        if self.beside.measured {
             let measured =
                 |part: &mut Part<'_, '_, '_>| ChangeSums::of(|changes| update(part, Some(changes)));
-            return tree(parallelism, part, &measured, join);
+            return tree(self.parallelism, part, &measured, join);
         }
-        share(parallelism, part, &|part| update(part, None));
+        share(self.parallelism, part, &|part| update(part, None));
         [0.0; 2]
+    }
+
+    /// One layer after the other, as where a layer ends a block of state may not.
+    fn layers_in_order(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
+        let layers = Some(self.parallelism);
+        if self.beside.measured {
+            return ChangeSums::of(|changes| self.update(part, plan, Some(changes), layers));
+        }
+        self.update(part, plan, None, layers);
+        [0.0; 2]
+    }
+
+    /// Every element of a part, on the calling thread.
+    fn update(
+        self,
+        part: &mut Part<'_, '_, '_>,
+        plan: &impl Plan,
+        mut changes: Option<&mut ChangeSums>,
+        layers: Option<Parallelism>,
+    ) {
+        let Self { level, beside, rounding, .. } = self;
+        part.each_run(&|start| plan.run(start), |group, part| {
+            let [average, lower] =
+                [AVERAGE, LOWER].map(|slot| part.state.get_mut(slot).map(take).unwrap_or_default());
+            let (changes, average) = (changes.as_deref_mut(), numbers_mut(average));
+            let mut visit =
+                Visit { level, start: part.start, changes, follow: beside.follow, average, lower };
+            match group {
+                Some(group) => {
+                    let slots = plan.slots(group);
+                    let update = Update { part, slots, visit: &mut visit, rounding, layers };
+                    if let Err(found) = plan.at(group, update) {
+                        plan.unlike(group, found);
+                    }
+                }
+                None => take(&mut part.span).for_each(|tensor| visit.frozen(tensor)),
+            }
+        });
     }
 }
 
@@ -93,7 +164,8 @@ pub(crate) fn apply(
     grads: &[f32],
 ) {
     let tensors = &mut [Tensor::new(params, grads)];
-    let sweep = Sweep { level, parallelism, beside: Beside::default() };
+    let (beside, codes, rounding) = (Beside::default(), &Codes::PLAIN, Rounds::default());
+    let sweep = Sweep { level, parallelism, beside, codes, rounding };
     sweep.run(tensors, &mut [], &Same { formula, slots: &[] });
 }
 
@@ -123,12 +195,37 @@ impl<F: Formula<S>, const S: usize> Plan for Same<'_, F, S> {
     fn unlike(&self, _group: usize, _found: usize) {}
 }
 
+/// A formula to come, and all that it is to be applied to.
+struct Plain<'c, 'a> {
+    level: Level,
+    params: &'c mut [f32],
+    grads: &'c [f32],
+    state: &'c mut [&'a mut [u8]],
+    slots: &'c [usize],
+}
+
+impl WithFormula for Plain<'_, '_> {
+    type Output = Result<(), usize>;
+
+    #[inline]
+    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
+        let Self { level, params, grads, state, slots } = self;
+        let slots: [usize; S] = slots.try_into().map_err(|_| S)?;
+        let state: [&mut [f32]; S] = slots.map(|slot| numbers_mut(take(&mut state[slot])));
+        walk(level, &formula, Streams { params, grads, state });
+        Ok(())
+    }
+}
+
 /// A formula to come, and the elements that it is to be applied to.
 struct Update<'s, 'a, 'b, 'c, 'd> {
     /// By reference, as is `visit`: they would be moved through every decorator.
     part: &'c mut Part<'s, 'a, 'b>,
     slots: &'c [usize],
     visit: &'c mut Visit<'a, 'd>,
+    rounding: Rounds<'c>,
+    /// How layers are measured, if that is still to be done.
+    layers: Option<Parallelism>,
 }
 
 impl WithFormula for Update<'_, '_, '_, '_, '_> {
@@ -136,134 +233,37 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
     type Output = Result<(), usize>;
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
-        let Self { part, slots, visit } = self;
-        if slots.len() != S {
-            return Err(S);
-        }
-        let mut state = select(part.state, slots);
-        for tensor in take(&mut part.span) {
-            let state = split_off(&mut state, tensor.params.len());
-            match tensor {
-                Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
-                    stage::walk(visit.level, &formula, Stored { params, grads, state });
+        let Self { part, slots, visit, rounding, layers } = self;
+        let slots = slots.try_into().map_err(|_| S)?;
+        let mut state = State::select(part, slots);
+        if state.is_plain() {
+            for tensor in take(&mut part.span) {
+                let here = state.split_off(tensor.len());
+                match tensor {
+                    tensor if !tensor.is_plain() => {
+                        Stage::new(here, rounding).update(&formula, tensor, visit);
+                    }
+                    Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
+                        let params = params.into_plain().unwrap_or_default();
+                        let grads = grads.plain().unwrap_or_default();
+                        walk(visit.level, &formula, Streams { params, grads, state: here.plain() });
+                    }
+                    tensor => visit.update(&formula, tensor, here.plain()),
                 }
-                tensor => visit.update(&formula, tensor, state),
             }
+            return Ok(());
+        }
+        let mut stage = Stage::new(state, rounding);
+        for tensor in take(&mut part.span) {
+            let formula = match layers {
+                Some(parallelism) if F::LAYERWISE => {
+                    let known = &stage.known(&tensor, visit.lower);
+                    formula.of_layer(measure(visit.level, parallelism, &formula, known))
+                }
+                _ => formula,
+            };
+            stage.update(&formula, tensor, visit);
         }
         Ok(())
     }
-}
-
-/// Consecutive elements, block by block.
-struct Visit<'a, 'c> {
-    level: Level,
-    start: usize,
-    changes: Option<&'c mut ChangeSums>,
-    follow: Option<Follow>,
-    /// Empty if nothing follows.
-    average: &'a mut [f32],
-}
-
-impl Visit<'_, '_> {
-    const fn nothing_beside(&self) -> bool {
-        self.changes.is_none() && self.follow.is_none()
-    }
-
-    fn update<F: Formula<S>, const S: usize>(
-        &mut self,
-        formula: &F,
-        mut tensor: Tensor<'_>,
-        mut state: [Stream<'_>; S],
-    ) {
-        let mut scratch = [0.0; STAGE];
-        let longest = if tensor.params.is_plain() { BLOCK } else { STAGE };
-        while !tensor.params.is_empty() {
-            let len = longest.min(tensor.params.len());
-            let (mut block, rest) = tensor.split_at(len);
-            if let Some(changes) = &mut self.changes {
-                changes.before(decoded(self.level, block.params.as_source(), &mut scratch));
-            }
-            let (params, grads) = block.both();
-            let state = split_off(&mut state, len);
-            stage::walk(self.level, formula, Stored { params, grads, state });
-            let params = decoded(self.level, block.params.as_source(), &mut scratch);
-            if let Some(changes) = &mut self.changes {
-                changes.after(self.level, self.start, params);
-            }
-            self.follow(params);
-            block.zero();
-            self.start += len;
-            tensor = rest;
-        }
-    }
-
-    fn frozen(&mut self, mut tensor: Tensor<'_>) {
-        if self.follow.is_some() {
-            each_decoded(self.level, tensor.params.as_source(), |params| self.follow(params));
-        }
-        tensor.zero();
-    }
-
-    /// The average takes in the next parameters.
-    fn follow(&mut self, params: &[f32]) {
-        let Some(follow) = self.follow else { return };
-        let (average, rest) = take(&mut self.average).split_at_mut(params.len());
-        self.average = rest;
-        let decay = match follow {
-            Follow::Copying => return average.copy_from_slice(params),
-            Follow::Moving(decay) => decay,
-        };
-        let streams: Streams<'_, 0> = Streams { params: average, grads: params, state: [] };
-        walk(self.level, &Moving(Average::new(decay)), streams);
-    }
-}
-
-/// An average in the place of a parameter, and the parameter in that of its gradient.
-#[derive(Clone, Copy)]
-struct Moving(Average);
-
-impl Formula<0> for Moving {
-    #[inline(always)]
-    fn update<L: Lane>(&self, average: L, x: L, []: [L; 0]) -> (L, [L; 0]) {
-        (self.0.update(average, x), [])
-    }
-}
-
-/// Numbers as they are computed with: themselves, or in scratch.
-pub(super) fn decoded<'a>(level: Level, source: Source<'a>, scratch: &'a mut [f32; STAGE]) -> &'a [f32] {
-    source.plain().unwrap_or_else(|| {
-        let scratch = &mut scratch[..source.len()];
-        level.run(
-            #[inline(always)]
-            || source.decode(scratch),
-        );
-        scratch
-    })
-}
-
-/// Visits numbers as they are computed with, all at once or block by block.
-pub(super) fn each_decoded(level: Level, mut source: Source<'_>, mut visit: impl FnMut(&[f32])) {
-    if let Some(plain) = source.plain() {
-        return visit(plain);
-    }
-    let mut scratch = [0.0; STAGE];
-    while !source.is_empty() {
-        let (block, rest) = source.split_at(STAGE.min(source.len()));
-        visit(decoded(level, block, &mut scratch));
-        source = rest;
-    }
-}
-
-/// The slots that a formula takes, in its order.
-pub(super) fn select<'a, const S: usize>(state: &mut [Stream<'a>], slots: &[usize]) -> [Stream<'a>; S] {
-    from_fn(|k| slots.get(k).map(|&slot| take(&mut state[slot])).unwrap_or_default())
-}
-
-/// The first `len` elements of each slot, which keeps the rest.
-pub(super) fn split_off<'a, const S: usize>(state: &mut [Stream<'a>; S], len: usize) -> [Stream<'a>; S] {
-    state.each_mut().map(|slot| {
-        let (left, right) = take(slot).split_at(len);
-        *slot = right;
-        left
-    })
 }

@@ -2,7 +2,7 @@
 
 use crate::Element;
 use crate::buffer::PAGE;
-use crate::store::{Source, Stream};
+use crate::store::{Code, Source, Stream};
 use core::mem::take;
 
 /// Parameters with their gradients, as they are handed to a step.
@@ -23,6 +23,8 @@ use core::mem::take;
 pub struct Tensor<'a> {
     pub(super) params: Stream<'a>,
     pub(super) grads: Grads<'a>,
+    /// A copy of the parameters in another format.
+    pub(super) mirror: Option<Stream<'a>>,
     pub(crate) name: Option<&'a str>,
 }
 
@@ -37,19 +39,42 @@ impl<'a> Tensor<'a> {
     /// [`Element`].
     #[must_use]
     pub fn new<P: Element, G: Element>(params: &'a mut [P], grads: &'a [G]) -> Self {
-        Self { params: P::stream(params), grads: Grads::Keep(G::source(grads)), name: None }
+        Self { params: Stream::of(params), grads: Grads::Keep(Source::of(grads)), ..Self::default() }
     }
 
     /// Gradients that are set to zero in the same pass, also by a step that is skipped, but not by one that fails.
     #[must_use]
     pub fn zeroing<P: Element, G: Element>(params: &'a mut [P], grads: &'a mut [G]) -> Self {
-        Self { params: P::stream(params), grads: Grads::Zero(G::stream(grads)), name: None }
+        Self { params: Stream::of(params), grads: Grads::Zero(Stream::of(grads)), ..Self::default() }
     }
 
     /// Parameters alone, where no gradients are asked for.
     #[must_use]
     pub fn of<P: Element>(params: &'a mut [P]) -> Self {
-        Self { params: P::stream(params), ..Self::default() }
+        Self { params: Stream::of(params), ..Self::default() }
+    }
+
+    /// The same with a copy of the parameters, which is written in the same pass: rounded to the nearest number that it can hold,
+    /// whatever the parameters are rounded to. That of parameters that are not stepped is not written: in a frozen group, or where
+    /// a step is skipped. A step checks that it is as long as they are.
+    ///
+    /// ```
+    /// # #[cfg(feature = "half")]
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use half::bf16;
+    /// use lanestep::{AdamW, Optimizer, Pipeline, Tensor};
+    /// let (mut params, mut copy) = ([1.0; 3], [bf16::ZERO; 3]); // the copy goes back to the device
+    /// let mut optimizer = Optimizer::new(AdamW::default(), 3)?;
+    /// let tensor = Tensor::new(&mut params, &[0.5; 3]).mirrored(&mut copy);
+    /// optimizer.step_with(&mut [tensor], &Pipeline::default())?;
+    /// assert_eq!(copy, params.map(bf16::from_f32));
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "half"))]
+    /// # fn main() {}
+    /// ```
+    #[must_use]
+    pub fn mirrored<M: Element>(self, copy: &'a mut [M]) -> Self {
+        Self { mirror: Some(Stream::of(copy)), ..self }
     }
 
     /// The same with a name, which must then be that of its place in the optimizer's [`Layout`](crate::Layout). It says
@@ -61,10 +86,19 @@ impl<'a> Tensor<'a> {
 
     /// How many parameters and how many gradients.
     pub(crate) const fn lens(&self) -> (usize, usize) {
-        (self.params.len(), self.grads().len())
+        (self.params.as_source().len(), self.grads().len())
     }
 
-    #[cfg(feature = "checkpoint")]
+    /// Of its copy, if it has one.
+    pub(crate) fn mirror_len(&self) -> Option<usize> {
+        self.mirror.as_ref().map(|mirror| mirror.as_source().len())
+    }
+
+    /// Whether all are as they are computed with, and nothing else is written.
+    pub(super) fn is_plain(&self) -> bool {
+        self.mirror.is_none() && self.params.code == Code::F32 && self.grads().code == Code::F32
+    }
+
     pub(crate) const fn params(&self) -> Source<'_> {
         self.params.as_source()
     }
@@ -75,7 +109,7 @@ impl<'a> Tensor<'a> {
 
     /// Where in their pages parameters and gradients begin.
     pub(crate) fn offsets(&self) -> [usize; 2] {
-        [self.params.as_source(), self.grads()].map(|numbers| numbers.addr() % PAGE)
+        [self.params.as_source(), self.grads()].map(|numbers| numbers.bytes.as_ptr().addr() % PAGE)
     }
 
     /// Gradients that are only to be measured have no parameters.
@@ -92,17 +126,17 @@ impl<'a> Tensor<'a> {
 
     pub(crate) fn zero(&mut self) {
         if let Grads::Zero(grads) = &mut self.grads {
-            grads.clear();
+            grads.bytes.fill(0);
         }
     }
 
-    /// Its parameters and gradients.
-    pub(super) const fn both(&mut self) -> (Stream<'_>, Source<'_>) {
+    /// Its parameters, gradients and copy.
+    pub(super) fn parts(&mut self) -> (Stream<'_>, Source<'_>, Option<Stream<'_>>) {
         let grads = match &self.grads {
             Grads::Keep(grads) => *grads,
             Grads::Zero(grads) => grads.as_source(),
         };
-        (self.params.borrow(), grads)
+        (self.params.borrow(), grads, self.mirror.as_mut().map(Stream::borrow))
     }
 
     fn borrow(&mut self) -> Tensor<'_> {
@@ -110,12 +144,14 @@ impl<'a> Tensor<'a> {
             Grads::Keep(grads) => Grads::Keep(*grads),
             Grads::Zero(grads) => Grads::Zero(grads.borrow()),
         };
-        Tensor { params: self.params.borrow(), grads, name: None }
+        let mirror = self.mirror.as_mut().map(Stream::borrow);
+        Tensor { params: self.params.borrow(), grads, mirror, name: None }
     }
 
     pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
         let (params, params_right) =
-            if self.params.is_empty() { Default::default() } else { self.params.split_at(mid) };
+            if self.params.as_source().is_empty() { Default::default() } else { self.params.split_at(mid) };
+        let (mirror, mirror_right) = self.mirror.map(|mirror| mirror.split_at(mid)).unzip();
         let (grads, grads_right) = match self.grads {
             Grads::Keep(grads) => {
                 let (left, right) = grads.split_at(mid);
@@ -126,8 +162,8 @@ impl<'a> Tensor<'a> {
                 (Grads::Zero(left), Grads::Zero(right))
             }
         };
-        let right = Self { params: params_right, grads: grads_right, name: None };
-        (Self { params, grads, name: None }, right)
+        let right = Self { params: params_right, grads: grads_right, mirror: mirror_right, name: None };
+        (Self { params, grads, mirror, name: None }, right)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Recursive halving over the caller's rayon pool, along a tree whose shape depends on the length alone.
 
+use super::codec::Codes;
 use super::fold::LEAF;
-use super::{Parallelism, Run, SLOTS, Tensor, tensor::Span};
-use crate::store::Stream;
+use super::{Parallelism, Run, STREAMS, Tensor, tensor::Span};
 use core::mem::take;
 
 /// Consecutive elements of a call: parameters with gradients, and the numbers that the optimizer keeps for each.
@@ -11,38 +11,39 @@ pub(super) struct Part<'s, 'a, 'b> {
     pub(super) start: usize,
     pub(super) len: usize,
     pub(super) span: Span<'a, 'b>,
-    /// By reference, as so many slices would be moved about in every step.
-    pub(super) state: &'s mut [Stream<'a>],
+    /// By reference, as so many slices would be moved about in every step. What there is none of is empty.
+    pub(super) state: &'s mut [&'a mut [u8]],
+    /// How each of them is kept.
+    pub(super) codes: &'s Codes,
 }
 
 /// Room for the state of a part that was taken out of another.
-pub(super) type Room<'a> = [Stream<'a>; SLOTS + 1];
+pub(super) type Room<'a> = [&'a mut [u8]; STREAMS];
 
 impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
-    pub(super) fn new(tensors: &'a mut [Tensor<'b>], state: &'s mut [Stream<'a>]) -> Self {
+    pub(super) fn new(
+        tensors: &'a mut [Tensor<'b>],
+        state: &'s mut [&'a mut [u8]],
+        codes: &'s Codes,
+    ) -> Self {
         let len = tensors.iter().map(Tensor::len).sum();
-        Self { start: 0, len, span: Span::new(tensors), state }
-    }
-
-    /// The same elements once more, as a call of their own.
-    pub(super) fn again<'r, 't>(&'t mut self, room: &'r mut Room<'t>) -> Part<'r, 't, 'b> {
-        for (again, slot) in room.iter_mut().zip(&mut *self.state) {
-            *again = slot.borrow();
-        }
-        Part { start: 0, len: self.len, span: self.span.borrow(), state: room }
+        Self { start: 0, len, span: Span::new(tensors), state, codes }
     }
 
     /// Takes out the first `len` elements. State that is empty stays so.
-    pub(super) fn take_front<'r>(&mut self, len: usize, room: &'r mut Room<'a>) -> Part<'r, 'a, 'b> {
+    pub(super) fn take_front<'r>(&mut self, len: usize, room: &'r mut Room<'a>) -> Part<'r, 'a, 'b>
+    where
+        's: 'r,
+    {
         let start = self.start;
         let (span, rest) = take(&mut self.span).split_at(len);
-        for (front, slot) in room.iter_mut().zip(&mut *self.state) {
+        for ((front, slot), code) in room.iter_mut().zip(&mut *self.state).zip(self.codes.all) {
             if !slot.is_empty() {
-                (*front, *slot) = take(slot).split_at(len);
+                (*front, *slot) = take(slot).split_at_mut(code.bytes(start, len));
             }
         }
         (self.start, self.len, self.span) = (start + len, self.len - len, rest);
-        Part { start, len, span, state: room }
+        Part { start, len, span, state: room, codes: self.codes }
     }
 
     /// Visits the parts that belong to one group each.

@@ -15,14 +15,21 @@ pub(super) struct Streams<'a, const S: usize, P = f32, G = f32, T = f32> {
     pub(super) state: [&'a mut [T]; S],
 }
 
+/// The same, that are only read.
+pub(super) struct Read<'a, const S: usize, T = f32> {
+    pub(super) params: &'a [T],
+    pub(super) grads: &'a [T],
+    pub(super) state: [&'a [T]; S],
+}
+
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
-#[inline(always)]
+#[inline(never)] // so that each formula's loops are compiled once
 pub(super) fn walk<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest>(
     level: Level,
     formula: &F,
-    streams: Streams<'_, S, P, G, T>,
+    mut streams: Streams<'_, S, P, G, T>,
 ) {
-    level.pass(Walk { formula, streams });
+    level.pass(Walk { formula, streams: &mut streams });
 }
 
 /// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, both from lane 0 on, and
@@ -31,18 +38,19 @@ pub(super) fn walk<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest>(
 pub(super) fn survey<F: Formula<S>, const S: usize>(
     level: Level,
     formula: &F,
-    streams: Streams<'_, S>,
+    read: Read<'_, S>,
     sums: &mut [Sums; 2],
 ) {
-    level.pass(Survey { formula, streams, sums });
+    level.pass(Survey { formula, read, sums });
 }
 
-struct Walk<'a, F, const S: usize, P, G, T> {
+struct Walk<'a, 'b, F, const S: usize, P, G, T> {
     formula: &'a F,
-    streams: Streams<'a, S, P, G, T>,
+    /// By reference: what has just been written is read again slowly if it is by other pieces.
+    streams: &'a mut Streams<'b, S, P, G, T>,
 }
 
-impl<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest> Pass for Walk<'_, F, S, P, G, T> {
+impl<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest> Pass for Walk<'_, '_, F, S, P, G, T> {
     #[inline(always)]
     fn run<V: Wide>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
@@ -53,14 +61,18 @@ impl<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest> Pass for Walk<'_,
 
 struct Survey<'a, F, const S: usize> {
     formula: &'a F,
-    streams: Streams<'a, S>,
+    read: Read<'a, S>,
     sums: &'a mut [Sums; 2],
 }
 
 impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
     #[inline(always)]
     fn run<V: Wide>(self, proof: V::Proof) {
-        let (whole, tail) = tiles(self.streams);
+        let Read { params, grads, state } = self.read;
+        let ((params, params_tail), (grads, grads_tail)) = (params.as_chunks(), grads.as_chunks());
+        let state = state.map(|slot| slot.as_chunks());
+        let whole = Read { params, grads, state: state.map(|(whole, _)| whole) };
+        let tail = Read { params: params_tail, grads: grads_tail, state: state.map(|(_, tail)| tail) };
         // In registers, so the compiler must see that nothing else is touched.
         let mut sums = *self.sums;
         survey_tiles::<V, F, S>(proof, self.formula, whole, |_, found, p| {
@@ -83,10 +95,10 @@ type Tiles<'a, const S: usize, P, G, T> = (&'a mut [P], &'a [G], [&'a mut [T]; S
 type Both<'a, const S: usize, P, G, T> = (Tiles<'a, S, [P; 16], [G; 16], [T; 16]>, Tiles<'a, S, P, G, T>);
 
 #[inline(always)]
-fn tiles<const S: usize, P, G, T>(streams: Streams<'_, S, P, G, T>) -> Both<'_, S, P, G, T> {
+fn tiles<'a, const S: usize, P, G, T>(streams: &'a mut Streams<'_, S, P, G, T>) -> Both<'a, S, P, G, T> {
     let (params, params_tail) = streams.params.as_chunks_mut();
     let (grads, grads_tail) = streams.grads.as_chunks();
-    let mut halves = streams.state.map(|slot| slot.as_chunks_mut());
+    let mut halves = streams.state.each_mut().map(|slot| slot.as_chunks_mut());
     let state_tail = halves.each_mut().map(|(_, tail)| take(tail));
     let state = halves.map(|(whole, _)| whole);
     ((params, grads, state), (params_tail, grads_tail, state_tail))
@@ -124,7 +136,7 @@ fn walk_tiles<V: Vector, F: Formula<S>, const S: usize, P: Tile<V>, G: Tile<V>, 
 fn survey_tiles<V: Vector, F: Formula<S>, const S: usize>(
     proof: V::Proof,
     formula: &F,
-    (params, grads, state): Tiles<'_, S, V::Tile, V::Tile, V::Tile>,
+    Read { params, grads, state }: Read<'_, S, V::Tile>,
     mut add: impl FnMut(usize, &V::Tile, &V::Tile),
 ) {
     let formula = *formula;

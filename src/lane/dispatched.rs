@@ -2,7 +2,6 @@
 
 use super::{Lane, Vector};
 use fearless_simd::{Level, Simd, f32x16, i32x16, mask32x16, prelude::*};
-#[cfg(feature = "half")]
 use fearless_simd::{u16x16, u32x8, u32x16};
 
 impl<S: Simd> super::Sealed for f32x16<S> {}
@@ -97,7 +96,6 @@ impl<S: Simd> Vector for f32x16<S> {
     }
 }
 
-#[cfg(feature = "half")]
 impl<S: Simd> super::Wide for f32x16<S> {
     #[inline(always)]
     fn load_bf16(proof: S, tile: &[u16; 16]) -> Self {

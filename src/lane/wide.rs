@@ -64,7 +64,6 @@ impl Vector for f32x16 {
     }
 }
 
-#[cfg(feature = "half")]
 impl super::Wide for f32x16 {
     #[inline(always)]
     fn load_bf16((): (), tile: &[u16; 16]) -> Self {

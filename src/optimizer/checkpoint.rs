@@ -13,8 +13,9 @@ pub use error::Error;
 pub use recorded::Recorded;
 pub use snapshot::{Params, Snapshot};
 
-use crate::store::Stream;
-use crate::{Format, Group, Layout, Optimizer, Tensor};
+use crate::store::{Code, Stream, block8};
+use crate::{Format, Group, Layout, Optimizer, Rounding, Tensor};
+use core::iter;
 use core::ops::Range;
 use file::Tensors;
 use record::Record;
@@ -25,7 +26,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
-use tensors::{Content, EXTRA, cut, dtype};
+use tensors::{Content, EXTRA, cut, dtype, scales};
 
 #[cfg(target_endian = "big")]
 compile_error!("feature `checkpoint` writes memory as it is, which must be little-endian");
@@ -137,6 +138,11 @@ impl<F: Read + Seek> Checkpoint<F> {
                 optimizer.fill(&mut self.tensors, parameter.range.clone(), name, content)?;
             }
         }
+        optimizer.fill_scales(&mut self.tensors)?;
+        for (slot, range) in optimizer.state.iter().zip(iter::repeat(0..optimizer.len())) {
+            let not_zero = |range| slot.find(range, |x| x != 0.0);
+            optimizer.check_stateless(slot.name, optimizer.parts(&range), not_zero)?;
+        }
         Ok(optimizer)
     }
 
@@ -153,13 +159,13 @@ impl<F: Read + Seek> Checkpoint<F> {
         let formats = cut(tensors.iter().map(Tensor::params), &parameters);
         for (parameter, pieces) in parameters.iter().zip(formats) {
             for piece in pieces {
-                self.tensors.expect(&parameter.model(), dtype(piece.format()), &parameter.shape)?;
+                self.tensors.expect(&parameter.model(), dtype(piece.code.format()), &parameter.shape)?;
             }
             self.tensors.verify(&parameter.model())?;
         }
         let slices = tensors.iter_mut().map(Tensor::params_mut);
         for (parameter, pieces) in parameters.iter().zip(cut(slices, &parameters)) {
-            let mut pieces: Vec<_> = pieces.into_iter().map(Stream::bytes_mut).collect();
+            let mut pieces: Vec<_> = pieces.into_iter().map(|piece| piece.bytes).collect();
             self.tensors.get(&parameter.model(), &mut pieces, |_| ())?;
         }
         Ok(())
@@ -218,6 +224,13 @@ impl<F: Read + Seek> Checkpoint<F> {
 
     /// State is kept as the file has it. A slot has one format everywhere.
     fn set_formats<R: Recorded>(&self, optimizer: &mut Optimizer<R>) -> Result<(), Error> {
+        if let Some(formats) = &self.record.formats {
+            let format = Format::all().iter().find(|format| format.name() == formats.state);
+            let reason = || format!("there is no format {:?}", formats.state);
+            optimizer.format = *format.ok_or_else(|| Error::Record { reason: reason() })?;
+            optimizer.rounding = formats.seed.map_or(Rounding::Nearest, |seed| Rounding::Stochastic { seed });
+            optimizer.set_split(formats.split)?;
+        }
         let parameters = self.layout.parameters();
         for name in optimizer.state_names().collect::<Vec<_>>() {
             let found = parameters.iter().find_map(|parameter| self.tensors.dtype(&parameter.state(name)));
@@ -234,11 +247,14 @@ impl<F: Read + Seek> Checkpoint<F> {
         let mut known: HashSet<_> = [EXTRA, file::CHECKSUM].map(str::to_owned).into();
         for parameter in self.layout.parameters() {
             for (name, content) in optimizer.tensors_of(&parameter) {
-                let dtype = dtype(optimizer.format_of(&content));
-                self.tensors.expect(&name, dtype, content.shape(&parameter))?;
+                self.tensors.expect(&name, optimizer.dtype_of(&content), content.shape(&parameter))?;
                 known.insert(name);
             }
             known.insert(parameter.model());
+        }
+        for slot in optimizer.scaled().into_iter().map(|slot| &optimizer.state[slot]) {
+            self.tensors.expect(&scales(slot.name), Dtype::F32, &[slot.scales().len()])?;
+            known.insert(scales(slot.name));
         }
         match self.tensors.names().find(|name| !known.contains(*name)) {
             Some(name) => Err(Error::Unknown { name: name.to_owned() }),
@@ -248,6 +264,23 @@ impl<F: Read + Seek> Checkpoint<F> {
 }
 
 impl<R: Recorded> Optimizer<R> {
+    /// Reads the scales of what is kept in blocks.
+    fn fill_scales<F: Read + Seek>(&mut self, tensors: &mut Tensors<F>) -> Result<(), Error> {
+        for slot in self.scaled() {
+            let slot = &mut self.state[slot];
+            let name = scales(slot.name);
+            tensors.get(&name, &mut slot.scales_mut(), |_| ())?;
+            let is_scale = |bytes: &&[u8]| {
+                let scale = bytes.first_chunk().map(|bytes| f32::from_le_bytes(*bytes));
+                scale.is_some_and(|scale| block8::is_scale(slot.code == Code::Signed8, scale))
+            };
+            if let Some(block) = slot.scales().iter().position(|bytes| !is_scale(bytes)) {
+                return Err(Error::Scale { name, block });
+            }
+        }
+        Ok(())
+    }
+
     /// Reads one of its tensors, of the parameters in a range.
     fn fill<F: Read + Seek>(
         &mut self,
@@ -258,15 +291,18 @@ impl<R: Recorded> Optimizer<R> {
     ) -> Result<(), Error> {
         match content {
             Content::Slot(slot) => {
-                let format = self.state[slot].format;
-                let here = self.state[slot].part(range.clone()).bytes_mut();
-                tensors.get(&name, &mut [here], |bytes| Stream::of(format, bytes).flush())?;
-                let slot = &self.state[slot];
-                self.check_stateless(slot.name, slot.all(), self.parts(&range))?;
+                let code = self.state[slot].code;
+                let pieces = &mut self.state[slot].pieces_mut(&range);
+                tensors.get(&name, pieces, |bytes| Stream { code, bytes }.flush())?;
             }
             Content::Average => {
                 if let Some(ema) = &mut self.ema {
-                    tensors.get(&name, &mut [ema.average.part(range).bytes_mut()], |_| ())?;
+                    tensors.get(&name, &mut ema.average.pieces_mut(&range), |_| ())?;
+                }
+            }
+            Content::Lower => {
+                if let Some(lower) = &mut self.lower {
+                    tensors.get(&name, &mut lower.pieces_mut(&range), |_| ())?;
                 }
             }
             Content::Steps(expected) => {

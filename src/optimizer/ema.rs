@@ -1,10 +1,11 @@
 //! The average of the weights over time.
 
-use super::Optimizer;
 use super::slot::Slot;
+use super::{Optimizer, split};
+use crate::Error;
 use crate::engine::{Follow, Tensor};
 use crate::rule::range;
-use crate::{Error, Format};
+use crate::store::Code;
 
 pub(super) struct Ema {
     decay: f64,
@@ -67,8 +68,8 @@ impl<R> Optimizer<R> {
             ema.decay = decay;
         } else {
             let len = self.len();
-            let average =
-                Slot::new("ema", Format::F32, len, self.taken()).ok_or(Error::Memory { slots: 1, len })?;
+            let memory = Error::Memory { slots: 1, len };
+            let average = Slot::new("ema", Code::F32, &self.ends, self.taken()).ok_or(memory)?;
             self.ema = Some(Ema { decay, begun: false, swapped: false, average });
         }
         Ok(())
@@ -127,7 +128,19 @@ impl<R> Optimizer<R> {
     /// other tensors, as [`step_with`](Self::step_with). Nothing has been written then.
     pub fn swap_ema(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;
+        self.check_split(tensors)?;
         let ema = self.ema.as_mut().filter(|ema| ema.begun).ok_or(Error::NoEma)?;
+        if let Some(lower) = &mut self.lower {
+            let mut rest = (ema.average.plain_mut().unwrap_or_default(), lower.bytes_mut());
+            for tensor in tensors {
+                let len = tensor.lens().0;
+                let average = rest.0.split_off_mut(..len).unwrap_or_default();
+                let lower = rest.1.split_off_mut(..2 * len).unwrap_or_default();
+                split::swap(self.level, average, lower, tensor);
+            }
+            ema.swapped = !ema.swapped;
+            return Ok(());
+        }
         let params = tensors.iter_mut().map(|tensor| tensor.params_mut().into_plain());
         let params = params.collect::<Option<Vec<_>>>().ok_or(Error::SwapFormat)?;
         let mut rest = ema.average.plain_mut().unwrap_or_default();

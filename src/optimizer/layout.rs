@@ -158,6 +158,10 @@ impl Layout {
                 let name = self.tensors.get(index).map(|of| of.name.clone());
                 return Err(Error::Tensor { index, name, params, grads });
             }
+            if let Some(copy) = tensor.mirror_len().filter(|copy| *copy != params) {
+                let name = self.tensors.get(index).map(|of| of.name.clone());
+                return Err(Error::Mirror { index, name, params, copy });
+            }
         }
         Ok(())
     }

@@ -3,15 +3,20 @@
 use super::Optimizer;
 use crate::buffer::{OF_VECS, apart};
 use crate::engine::Tensor;
-use crate::store::{Source, Stream};
+use crate::store::{BLOCK, Code, Shelf, Stream, block8};
 use crate::{Buffer, Error, Format};
 use core::ops::Range;
+use std::sync::Arc;
 
 /// One number of state for each parameter, from zero.
 pub(super) struct Slot {
     pub(super) name: &'static str,
-    pub(super) format: Format,
+    pub(super) code: Code,
     len: usize,
+    /// Where runs of a group end, and blocks with them.
+    ends: Arc<[usize]>,
+    /// How many bytes all are.
+    bytes: usize,
     memory: Buffer,
 }
 
@@ -19,67 +24,100 @@ impl Slot {
     /// Apart from what begins at the offsets that are taken.
     pub(super) fn new(
         name: &'static str,
-        format: Format,
-        len: usize,
+        code: Code,
+        ends: &Arc<[usize]>,
         taken: impl Iterator<Item = usize> + Clone,
     ) -> Option<Self> {
-        let memory = Buffer::at(apart(taken), len.checked_mul(format.bytes())?.div_ceil(4))?;
-        Some(Self { name, format, len, memory })
+        let len = ends.last().copied().unwrap_or_default();
+        len.checked_mul(8)?; // more than any code takes
+        let bytes = shelves(code, ends).last().map_or(0, |(_, bytes)| bytes.end);
+        let memory = Buffer::at(apart(taken), bytes.div_ceil(4))?;
+        Some(Self { name, code, len, ends: ends.clone(), bytes, memory })
     }
 
-    /// All numbers, to be stepped.
-    pub(super) fn stream(&mut self) -> Stream<'_> {
-        self.part(0..self.len)
+    pub(super) fn format(&self) -> Format {
+        self.code.format()
+    }
+
+    /// All bytes, to be stepped.
+    #[inline]
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.memory)[..self.bytes]
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.memory)[..self.bytes]
     }
 
     /// All numbers, if they are kept as they are computed with.
     pub(super) fn plain(&self) -> Option<&[f32]> {
-        (self.format == Format::F32).then_some(&self.memory)
+        (self.code == Code::F32).then_some(&self.memory)
     }
 
     pub(super) fn plain_mut(&mut self) -> Option<&mut [f32]> {
-        (self.format == Format::F32).then_some(&mut self.memory)
-    }
-
-    /// All of them, to be read.
-    #[cfg(feature = "checkpoint")]
-    pub(super) fn all(&self) -> Source<'_> {
-        self.source(0..self.len)
-    }
-
-    /// Some of them, to be read.
-    pub(super) fn source(&self, range: Range<usize>) -> Source<'_> {
-        Source::of(self.format, &bytemuck::cast_slice(&self.memory)[self.in_bytes(range)])
-    }
-
-    /// Some of them.
-    pub(super) fn part(&mut self, range: Range<usize>) -> Stream<'_> {
-        let range = self.in_bytes(range);
-        Stream::of(self.format, &mut bytemuck::cast_slice_mut(&mut self.memory)[range])
-    }
-
-    const fn in_bytes(&self, range: Range<usize>) -> Range<usize> {
-        range.start * self.format.bytes()..range.end * self.format.bytes()
+        (self.code == Code::F32).then_some(&mut self.memory)
     }
 
     /// Some of the numbers, as they are computed with.
     pub(super) fn get(&self, range: Range<usize>, to: &mut [f32]) {
-        self.source(range).decode(to);
+        let mut to = to;
+        for (run, bytes) in shelves(self.code, &self.ends) {
+            let here = run.start.max(range.start)..run.end.min(range.end);
+            if !here.is_empty() {
+                let shelf = Shelf { code: self.code, start: run.start, bytes: &self.bytes()[bytes] };
+                shelf.read(here.clone(), to.split_off_mut(..here.len()).unwrap_or_default());
+            }
+        }
     }
 
-    /// Replaces some of the numbers by what these are rounded to.
+    /// Replaces some of the numbers by those nearest to these that it can keep, and subnormal ones by zero. In blocks, others of the
+    /// same block may be rounded once more.
     pub(super) fn put(&mut self, range: Range<usize>, from: &[f32]) {
-        self.part(range).encode(from);
+        if !self.code.in_blocks() {
+            let (code, width) = (self.code, self.code.width());
+            let bytes = &mut self.bytes_mut()[range.start * width..range.end * width];
+            let mut stream = Stream { code, bytes };
+            stream.encode(from);
+            return stream.flush();
+        }
+        let (code, mut numbers) = (self.code, [0.0; BLOCK]);
+        let shelves: Vec<_> = shelves(code, &self.ends).collect();
+        for (run, bytes) in shelves {
+            let mut bytes = &mut self.bytes_mut()[bytes];
+            let mut start = run.start;
+            while start < run.end {
+                let block = start..run.end.min((start / BLOCK + 1) * BLOCK);
+                start = block.end;
+                let numbers = &mut numbers[..block.len()];
+                let bytes = bytes.split_off_mut(..code.bytes(block.start, block.len())).unwrap_or_default();
+                let here = block.start.max(range.start)..block.end.min(range.end);
+                if here.is_empty() {
+                    continue;
+                }
+                block8::decode(code == Code::Signed8, bytes, numbers);
+                numbers[here.start - block.start..here.end - block.start]
+                    .copy_from_slice(&from[here.start - range.start..here.end - range.start]);
+                block8::encode(code == Code::Signed8, numbers, &[NEAREST; BLOCK], bytes);
+            }
+        }
+    }
+
+    /// Makes some of the numbers zero.
+    pub(super) fn clear(&mut self, range: Range<usize>) {
+        for start in range.clone().step_by(CHUNK) {
+            let range = start..range.end.min(start + CHUNK);
+            self.put(range.clone(), &[0.0; CHUNK][..range.len()]);
+        }
     }
 
     /// The same numbers in another format.
     pub(super) fn converted(
         &self,
-        format: Format,
+        code: Code,
         taken: impl Iterator<Item = usize> + Clone,
     ) -> Result<Self, Error> {
         let memory = Error::Memory { slots: 1, len: self.len };
-        let mut other = Self::new(self.name, format, self.len, taken).ok_or(memory)?;
+        let mut other = Self::new(self.name, code, &self.ends, taken).ok_or(memory)?;
         let mut chunk = [0.0_f32; CHUNK];
         for start in (0..self.len).step_by(CHUNK) {
             let range = start..self.len.min(start + CHUNK);
@@ -93,8 +131,64 @@ impl Slot {
         Ok(other)
     }
 
+    /// The bytes of some numbers, piece by piece, without their scales.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn pieces(&self, range: &Range<usize>) -> Vec<&[u8]> {
+        let mut bytes = self.bytes();
+        let cut = |(scale, codes, within): (usize, usize, Range<usize>)| {
+            bytes.split_off(..scale)?;
+            Some(&bytes.split_off(..codes)?[within])
+        };
+        cuts(self.code, &self.ends, range).filter_map(cut).filter(|piece| !piece.is_empty()).collect()
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn pieces_mut(&mut self, range: &Range<usize>) -> Vec<&mut [u8]> {
+        let (code, ends) = (self.code, self.ends.clone());
+        let mut bytes = self.bytes_mut();
+        let cut = |(scale, codes, within): (usize, usize, Range<usize>)| {
+            bytes.split_off_mut(..scale)?;
+            Some(&mut bytes.split_off_mut(..codes)?[within])
+        };
+        cuts(code, &ends, range).filter_map(cut).filter(|piece| !piece.is_empty()).collect()
+    }
+
+    /// The scales of all blocks.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn scales(&self) -> Vec<&[u8]> {
+        let mut bytes = self.bytes();
+        let cut = |(scale, codes, _): (usize, usize, Range<usize>)| {
+            let scale = bytes.split_off(..scale)?;
+            bytes.split_off(..codes)?;
+            Some(scale)
+        };
+        cuts(self.code, &self.ends, &(0..self.len)).filter_map(cut).collect()
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn scales_mut(&mut self) -> Vec<&mut [u8]> {
+        let (code, ends, len) = (self.code, self.ends.clone(), self.len);
+        let mut bytes = self.bytes_mut();
+        let cut = |(scale, codes, _): (usize, usize, Range<usize>)| {
+            let scale = bytes.split_off_mut(..scale)?;
+            bytes.split_off_mut(..codes)?;
+            Some(scale)
+        };
+        cuts(code, &ends, &(0..len)).filter_map(cut).collect()
+    }
+
+    /// The first of some numbers that is not as it should be.
+    pub(super) fn find(&self, range: Range<usize>, mut is: impl FnMut(f32) -> bool) -> Option<usize> {
+        let mut chunk = [0.0_f32; CHUNK];
+        range.clone().step_by(CHUNK).find_map(|start| {
+            let chunk = &mut chunk[..CHUNK.min(range.end - start)];
+            self.get(start..start + chunk.len(), chunk);
+            chunk.iter().position(|x| is(*x)).map(|place| start + place)
+        })
+    }
+
     pub(super) fn try_clone(&self) -> Result<Self, Error> {
-        Ok(Self { memory: self.memory.try_clone()?, ..*self })
+        Ok(Self { memory: self.memory.try_clone()?, ends: self.ends.clone(), ..*self })
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -104,6 +198,44 @@ impl Slot {
 
 /// So many numbers are converted at a time.
 const CHUNK: usize = 1 << 10;
+
+/// The random bits that round to the nearest.
+const NEAREST: u16 = 0x8000;
+
+/// Each run of a group, and its bytes.
+fn shelves(code: Code, ends: &[usize]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let (mut start, mut first) = (0, 0);
+    ends.iter().map(move |&end| {
+        let bytes = first..first + code.bytes(start, end - start);
+        let run = start..end;
+        (start, first) = (end, bytes.end);
+        (run, bytes)
+    })
+}
+
+/// Of each block, or of all where there are none: the bytes of its scale, those of its codes, and which of these belong to a range.
+#[cfg(feature = "checkpoint")]
+fn cuts(
+    code: Code,
+    ends: &[usize],
+    range: &Range<usize>,
+) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
+    let all = ends.last().copied().unwrap_or_default();
+    let mut start = 0;
+    core::iter::from_fn(move || {
+        let run = ends[ends.partition_point(|end| *end <= start)..].first()?;
+        let end = if code.in_blocks() { (*run).min((start / BLOCK + 1) * BLOCK) } else { all };
+        let (codes, scale) = match code.in_blocks() {
+            true => (end - start, code.bytes(start, end - start) - (end - start)),
+            false => (code.bytes(start, end - start), 0),
+        };
+        let width = codes / (end - start);
+        let within = |place: usize| (place.clamp(start, end) - start) * width;
+        let within = within(range.start)..within(range.end);
+        start = end;
+        Some((scale, codes, within))
+    })
+}
 
 impl<R> Optimizer<R> {
     /// The offsets of pages that new slots are to be apart from.

@@ -1,8 +1,7 @@
 //! State, in and out.
 
-use super::Optimizer;
 use super::slot::Slot;
-use crate::store::Source;
+use super::{Optimizer, code};
 use crate::{Error, Format, Rule};
 use core::ops::Range;
 
@@ -67,7 +66,7 @@ impl<R: Rule> Optimizer<R> {
     /// What the state of the name is kept as; `None` if no group's rule has it.
     #[must_use]
     pub fn state_format(&self, name: &str) -> Option<Format> {
-        self.state.iter().find(|slot| slot.name == name).map(|slot| slot.format)
+        self.state.iter().find(|slot| slot.name == name).map(Slot::format)
     }
 
     /// Keeps the state of a name in another format from now on, or with `None` all state, also that which a
@@ -90,7 +89,7 @@ impl<R: Rule> Optimizer<R> {
         let mut converted = Vec::new();
         for slot in &self.state[slots.clone()] {
             let taken = self.taken().chain(converted.iter().map(Slot::offset));
-            converted.push(slot.converted(format, taken)?);
+            converted.push(slot.converted(code(&self.members, slot.name, format), taken)?);
         }
         self.state.splice(slots, converted);
         if name.is_none() {
@@ -110,11 +109,10 @@ impl<R: Rule> Optimizer<R> {
         self.layout.check_len(name, numbers.len())?;
         let ranges = self.members.iter().map(|member| member.group.ranges.iter().cloned());
         let parts = ranges.enumerate().flat_map(|(group, ranges)| ranges.map(move |range| (range, group)));
-        self.check_stateless(name, Source::F32(numbers), parts)?;
+        let not_zero = |mut range: Range<usize>| range.find(|&place| numbers[place] != 0.0);
+        self.check_stateless(name, parts, not_zero)?;
         self.settled();
-        let mut stream = self.state[slot].stream();
-        stream.encode(numbers);
-        stream.flush();
+        self.state[slot].put(0..numbers.len(), numbers);
         Ok(())
     }
 
@@ -128,14 +126,13 @@ impl<R: Rule> Optimizer<R> {
     pub(super) fn check_stateless(
         &self,
         name: &'static str,
-        numbers: Source<'_>,
         parts: impl IntoIterator<Item = (Range<usize>, usize)>,
+        not_zero: impl Fn(Range<usize>) -> Option<usize>,
     ) -> Result<(), Error> {
         let stateless = |(_, group): &(_, usize)| !self.members[*group].names.contains(&name);
         for (range, group) in parts.into_iter().filter(stateless) {
-            let (_, part) = numbers.split_at(range.start);
-            if let Some(first) = part.split_at(range.len()).0.first_not_zero() {
-                return Err(Error::Stateless { group, name, first: range.start + first });
+            if let Some(first) = not_zero(range) {
+                return Err(Error::Stateless { group, name, first });
             }
         }
         Ok(())

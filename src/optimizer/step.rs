@@ -3,10 +3,11 @@
 use super::ema::Ema;
 use super::group::Member;
 use super::{Gradients, NonFinite, Optimizer, Pipeline, Report, Update};
-use crate::engine::{self, Beside, Plan, SLOTS, Sweep, Tensor};
+use crate::engine::{self, AVERAGE, Beside, Codes, LOWER, PARAMS, Plan, Rounds, STREAMS, Sweep, Tensor};
 use crate::formula::Condition;
 use crate::rule::Shared;
-use crate::{Error, Formula, Rule, WithFormula};
+use crate::store::Random;
+use crate::{Error, Formula, Rounding, Rule, WithFormula};
 use core::slice::from_mut;
 use std::sync::OnceLock;
 
@@ -61,6 +62,7 @@ impl<R: Rule> Optimizer<R> {
 
     fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
         self.ema.as_ref().map_or(Ok(()), Ema::check)?;
+        self.check_split(tensors)?;
         if self.callers.is_none() {
             self.settle(tensors);
         }
@@ -93,16 +95,24 @@ impl<R: Rule> Optimizer<R> {
         }
         plan.clip_factor = report.clip_factor;
 
-        let mut state: [_; SLOTS + 1] = Default::default();
-        for (place, slot) in state.iter_mut().zip(&mut self.state) {
-            *place = slot.stream();
+        let random = self.random();
+        let rounding = Rounds { random: random.as_ref(), stochastic: self.rounding != Rounding::Nearest };
+        let (mut state, mut codes): ([_; STREAMS], _) = (Default::default(), Codes::PLAIN);
+        for (which, (place, slot)) in state.iter_mut().zip(&mut self.state).enumerate() {
+            codes.set(which, slot.code);
+            *place = slot.bytes_mut();
         }
         let mut beside = Beside { measured: pipeline.measure_update, follow: None };
         if let Some(ema) = &mut self.ema {
             beside.follow = Some(ema.follow());
-            state[SLOTS] = ema.average.stream();
+            state[AVERAGE] = ema.average.bytes_mut();
         }
-        let change = Sweep { level, parallelism, beside }.run(tensors, &mut state, &plan);
+        if let Some(lower) = &mut self.lower {
+            codes.set(LOWER, lower.code);
+            state[LOWER] = lower.bytes_mut();
+        }
+        let sweep = Sweep { level, parallelism, beside, codes: &codes, rounding };
+        let change = sweep.run(tensors, &mut state, &plan);
         if let Some(error) = plan.unlike.into_inner() {
             return Err(error);
         }
@@ -116,6 +126,24 @@ impl<R: Rule> Optimizer<R> {
             member.steps = member.steps.saturating_add(1);
         }
         Ok(report)
+    }
+}
+
+impl<R> Optimizer<R> {
+    /// The bits of this step for what is rounded by them.
+    fn random(&self) -> Option<[Random; STREAMS + 1]> {
+        let seed = match self.rounding {
+            Rounding::Stochastic { seed } => seed,
+            Rounding::Nearest if self.state.iter().any(|slot| slot.code.in_blocks()) => 0,
+            Rounding::Nearest => return None,
+        };
+        let of = |name| Random::new(seed, self.steps, name);
+        let mut random = [of("params"); STREAMS + 1];
+        for (random, slot) in random.iter_mut().zip(&self.state) {
+            *random = of(slot.name);
+        }
+        random[PARAMS] = of("params");
+        Some(random)
     }
 }
 

@@ -4,6 +4,7 @@ use super::group::{Group, Member};
 use super::slot::Slot;
 use super::{Optimizer, place_slots};
 use crate::engine::SLOTS;
+use crate::store::Code;
 use crate::{Error, Rule};
 
 impl<R: Rule> Optimizer<R> {
@@ -52,7 +53,8 @@ impl<R: Rule> Optimizer<R> {
         for name in new.names.iter().filter(|name| !had(name)) {
             let taken = self.taken().chain(added.iter().map(Slot::offset));
             let memory = Error::Memory { slots: new.names.len(), len: self.len() };
-            added.push(Slot::new(name, self.format, self.len(), taken).ok_or(memory)?);
+            let code = Code::new(self.format, !new.rule.non_negative(name));
+            added.push(Slot::new(name, code, &self.ends, taken).ok_or(memory)?);
         }
 
         // What moves to another slot is taken out before anything is written, as two may change places.
@@ -75,7 +77,7 @@ impl<R: Rule> Optimizer<R> {
             if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
                 old.scatter(numbers, slot);
             } else if old.names.contains(&slot.name) {
-                old.group.ranges.iter().for_each(|range| slot.part(range.clone()).clear());
+                old.group.ranges.iter().for_each(|range| slot.clear(range.clone()));
             }
         }
         self.members[group] = new;

@@ -62,6 +62,10 @@ impl Rule for Adadelta {
         &["square_avg", "acc_delta"]
     }
 
+    fn non_negative(&self, _slot: &'static str) -> bool {
+        true
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.shared().check()?;
         range::unit("rho", self.rho)?;

@@ -63,6 +63,10 @@ impl Rule for Adagrad {
         &["sum"]
     }
 
+    fn non_negative(&self, _slot: &'static str) -> bool {
+        true
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.shared().check()?;
         range::non_negative("lr_decay", self.lr_decay)?;

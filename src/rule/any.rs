@@ -109,6 +109,12 @@ macro_rules! rules {
                 }
             }
 
+            fn non_negative(&self, slot: &'static str) -> bool {
+                match self {
+                    $(Self::$Rule(rule) => rule.non_negative(slot),)+
+                }
+            }
+
             fn check(&self) -> Result<(), Error> {
                 match self {
                     $(Self::$Rule(rule) => rule.check(),)+

@@ -54,6 +54,10 @@ impl<R: Rule> Rule for Cautious<R> {
         self.0.meaning(slot)
     }
 
+    fn non_negative(&self, slot: &'static str) -> bool {
+        self.0.non_negative(slot)
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.0.check()?;
         // Some rules begin with another formula.

@@ -79,6 +79,10 @@ impl Rule for Rprop {
         &["prev", "step_size"]
     }
 
+    fn non_negative(&self, slot: &'static str) -> bool {
+        slot == "step_size"
+    }
+
     fn check(&self) -> Result<(), Error> {
         self.shared().check()?;
         let ((shrink, grow), (least, largest)) = (self.etas, self.step_sizes);

@@ -1,229 +1,148 @@
-//! Consecutive numbers in any format.
+//! Consecutive numbers in any format that can be cut anywhere.
 
-use super::Format;
+use super::{Code, Element, round, sixteen};
 use crate::Lane;
-#[cfg(feature = "half")]
-use half::{bf16, f16};
+use core::ops::Range;
 
-/// Declares slices of numbers in every format.
-macro_rules! formats {
-    ($($(#[$feature:meta])? $Format:ident: $Number:ty, $decode:path, $encode:path;)+) => {
-        /// Numbers that are read.
-        #[derive(Clone, Copy, Debug)]
-        pub enum Source<'a> {
-            $($(#[$feature])? $Format(&'a [$Number]),)+
-        }
-
-        /// Numbers that are read and written.
-        #[derive(Debug)]
-        pub enum Stream<'a> {
-            $($(#[$feature])? $Format(&'a mut [$Number]),)+
-        }
-
-        $(
-            $(#[$feature])?
-            impl super::element::Sealed for $Number {
-                #[inline]
-                fn source(numbers: &[Self]) -> Source<'_> {
-                    Source::$Format(numbers)
-                }
-
-                #[inline]
-                fn stream(numbers: &mut [Self]) -> Stream<'_> {
-                    Stream::$Format(numbers)
-                }
-            }
-        )+
-
-        impl<'a> Source<'a> {
-            /// The numbers that bytes are in a format.
-            pub(crate) fn of(format: Format, bytes: &'a [u8]) -> Self {
-                match format {
-                    $($(#[$feature])? Format::$Format => Self::$Format(bytemuck::cast_slice(bytes)),)+
-                }
-            }
-
-            pub(crate) const fn len(&self) -> usize {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => numbers.len(),)+
-                }
-            }
-
-            /// Where it begins.
-            pub(crate) fn addr(&self) -> usize {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => numbers.as_ptr().addr(),)+
-                }
-            }
-
-            #[inline]
-            pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => {
-                        let (left, right) = numbers.split_at(mid);
-                        (Self::$Format(left), Self::$Format(right))
-                    })+
-                }
-            }
-
-            /// Into as many numbers that are computed with.
-            #[inline(always)]
-            pub(crate) fn decode(self, to: &mut [f32]) {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => $decode(numbers, to),)+
-                }
-            }
-
-            #[cfg(feature = "checkpoint")]
-            pub(crate) fn bytes(self) -> &'a [u8] {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => bytemuck::cast_slice(numbers),)+
-                }
-            }
-
-            #[cfg(feature = "checkpoint")]
-            pub(crate) const fn format(&self) -> Format {
-                match self {
-                    $($(#[$feature])? Self::$Format(_) => Format::$Format,)+
-                }
-            }
-        }
-
-        impl<'a> Stream<'a> {
-            /// The numbers that bytes are in a format.
-            pub(crate) fn of(format: Format, bytes: &'a mut [u8]) -> Self {
-                match format {
-                    $($(#[$feature])? Format::$Format => Self::$Format(bytemuck::cast_slice_mut(bytes)),)+
-                }
-            }
-
-            pub(crate) const fn as_source(&self) -> Source<'_> {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => Source::$Format(numbers),)+
-                }
-            }
-
-            pub(crate) const fn borrow(&mut self) -> Stream<'_> {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => Stream::$Format(numbers),)+
-                }
-            }
-
-            #[inline]
-            pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => {
-                        let (left, right) = numbers.split_at_mut(mid);
-                        (Self::$Format(left), Self::$Format(right))
-                    })+
-                }
-            }
-
-            /// From as many numbers that are computed with.
-            #[inline(always)]
-            pub(crate) fn encode(&mut self, from: &[f32]) {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => $encode(from, numbers),)+
-                }
-            }
-
-            /// Zeros.
-            pub(crate) fn clear(&mut self) {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => numbers.fill(bytemuck::Zeroable::zeroed()),)+
-                }
-            }
-
-            #[cfg(feature = "checkpoint")]
-            pub(crate) fn bytes_mut(self) -> &'a mut [u8] {
-                match self {
-                    $($(#[$feature])? Self::$Format(numbers) => bytemuck::cast_slice_mut(numbers),)+
-                }
-            }
-        }
-    };
-}
-
-formats! {
-    F32: f32, copy, copy;
-    #[cfg(feature = "half")] Bf16: bf16, super::half::decode_bf16, super::half::encode_bf16;
-    #[cfg(feature = "half")] F16: f16, super::half::decode_f16, super::half::encode_f16;
+/// The numbers that bytes are. All are aligned but what is empty, which may be anywhere.
+#[inline(always)]
+pub(crate) fn numbers<N: bytemuck::Pod>(bytes: &[u8]) -> &[N] {
+    bytemuck::try_cast_slice(bytes).unwrap_or_default()
 }
 
 #[inline(always)]
-fn copy(from: &[f32], to: &mut [f32]) {
-    to.copy_from_slice(from);
+pub(crate) fn numbers_mut<N: bytemuck::Pod>(bytes: &mut [u8]) -> &mut [N] {
+    bytemuck::try_cast_slice_mut(bytes).unwrap_or_default()
+}
+
+/// Numbers that are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Source<'a> {
+    pub(crate) code: Code,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Numbers that are read and written.
+#[derive(Debug, Default)]
+pub struct Stream<'a> {
+    pub(crate) code: Code,
+    pub(crate) bytes: &'a mut [u8],
 }
 
 impl<'a> Source<'a> {
-    /// Where the first is that is not zero.
-    pub(crate) fn first_not_zero(self) -> Option<usize> {
-        let mut number = [0.0];
-        (0..self.len()).find(|&place| {
-            self.split_at(place).1.split_at(1).0.decode(&mut number);
-            number[0] != 0.0
-        })
+    #[inline]
+    pub(crate) fn of<N: Element>(numbers: &'a [N]) -> Self {
+        Self { code: N::CODE, bytes: bytemuck::cast_slice(numbers) }
     }
 
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len() / self.code.width()
+    }
+
+    #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.bytes.is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        let (left, right) = self.bytes.split_at(mid * self.code.width());
+        (Self { bytes: left, ..self }, Self { bytes: right, ..self })
+    }
+
+    #[inline(always)]
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        let width = self.code.width();
+        Self { bytes: &self.bytes[range.start * width..range.end * width], ..self }
     }
 
     /// As they are, if they are computed with so.
     #[inline]
-    pub(crate) const fn plain(self) -> Option<&'a [f32]> {
-        match self {
-            Self::F32(numbers) => Some(numbers),
-            #[cfg(feature = "half")]
-            _ => None,
+    pub(crate) fn plain(self) -> Option<&'a [f32]> {
+        if self.code == Code::F32 { Some(numbers(self.bytes)) } else { None }
+    }
+
+    /// The same where the lower halves of the numbers may be elsewhere.
+    #[inline(always)]
+    pub(crate) fn decode_with(self, lower: &[u8], to: &mut [f32]) {
+        if lower.is_empty() {
+            return self.decode(to);
+        }
+        sixteen::join(numbers(self.bytes), numbers(lower), to);
+    }
+
+    /// Into as many numbers that are computed with.
+    #[inline(always)]
+    pub(crate) fn decode(self, to: &mut [f32]) {
+        match self.code {
+            Code::Bf16 => sixteen::decode_bf16(numbers(self.bytes), to),
+            Code::F16 => sixteen::decode_f16(numbers(self.bytes), to),
+            _ => to.copy_from_slice(numbers(self.bytes)),
         }
     }
 }
 
 impl<'a> Stream<'a> {
-    pub(crate) const fn len(&self) -> usize {
-        self.as_source().len()
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What is subnormal once decoded becomes zero, as state never is. (What is subnormal in an `f16` is not, decoded.)
-    pub(crate) fn flush(&mut self) {
-        match self {
-            Self::F32(numbers) => numbers.iter_mut().for_each(|x| *x = x.flush()),
-            #[cfg(feature = "half")]
-            Self::Bf16(numbers) => super::half::flush_bf16(numbers),
-            #[cfg(feature = "half")]
-            Self::F16(_) => {}
-        }
+    #[inline]
+    pub(crate) fn of<N: Element>(numbers: &'a mut [N]) -> Self {
+        Self { code: N::CODE, bytes: bytemuck::cast_slice_mut(numbers) }
     }
 
     #[inline]
-    pub(crate) const fn is_plain(&self) -> bool {
-        matches!(self, Self::F32(_))
+    pub(crate) const fn as_source(&self) -> Source<'_> {
+        Source { code: self.code, bytes: self.bytes }
+    }
+
+    #[inline]
+    pub(crate) const fn borrow(&mut self) -> Stream<'_> {
+        Stream { code: self.code, bytes: self.bytes }
+    }
+
+    #[inline]
+    pub(crate) fn split_at(self, mid: usize) -> (Self, Self) {
+        let (left, right) = self.bytes.split_at_mut(mid * self.code.width());
+        (Self { bytes: left, code: self.code }, Self { bytes: right, code: self.code })
     }
 
     /// As they are, if they are computed with so.
     #[inline]
     pub(crate) fn into_plain(self) -> Option<&'a mut [f32]> {
-        match self {
-            Self::F32(numbers) => Some(numbers),
-            #[cfg(feature = "half")]
-            _ => None,
+        if self.code == Code::F32 { Some(numbers_mut(self.bytes)) } else { None }
+    }
+
+    /// From as many numbers that are computed with, each to the nearest.
+    #[inline(always)]
+    pub(crate) fn encode(&mut self, from: &[f32]) {
+        match self.code {
+            Code::Bf16 => sixteen::encode_bf16(from, numbers_mut(self.bytes)),
+            Code::F16 => sixteen::encode_f16(from, numbers_mut(self.bytes)),
+            _ => numbers_mut(self.bytes).copy_from_slice(from),
         }
     }
-}
 
-impl Default for Source<'_> {
-    fn default() -> Self {
-        Self::F32(&[])
+    /// The same at random, by sixteen bits for each.
+    #[inline(always)]
+    pub(crate) fn encode_stochastically(&mut self, from: &[f32], random: &[u16]) {
+        match self.code {
+            Code::Bf16 => round::encode_bf16(from, random, numbers_mut(self.bytes)),
+            Code::F16 => round::encode_f16(from, random, numbers_mut(self.bytes)),
+            _ => numbers_mut(self.bytes).copy_from_slice(from),
+        }
     }
-}
 
-impl Default for Stream<'_> {
-    fn default() -> Self {
-        Self::F32(&mut [])
+    /// Upper halves here, and lower ones there.
+    #[inline(always)]
+    pub(crate) fn split_with(&mut self, lower: &mut [u8], from: &[f32]) {
+        sixteen::split(from, numbers_mut(self.bytes), numbers_mut(lower));
+    }
+
+    /// What is subnormal once decoded becomes zero, as state never is. (What is subnormal in an `f16` is not, decoded.)
+    pub(crate) fn flush(self) {
+        match self.code {
+            Code::F32 => numbers_mut::<f32>(self.bytes).iter_mut().for_each(|x| *x = x.flush()),
+            Code::Bf16 => sixteen::flush_bf16(numbers_mut(self.bytes)),
+            _ => {}
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! As many numbers at rest as a lane holds.
 
 use crate::lane::{Vector, Wide};
-#[cfg(feature = "half")]
-use half::bf16;
 
 /// A number that loops fetch and put back in their lanes.
 pub(crate) trait Rest: Copy {
@@ -64,25 +62,25 @@ impl Rest for f32 {
     }
 }
 
-#[cfg(feature = "half")]
-impl Rest for bf16 {
+/// Upper halves.
+impl Rest for u16 {
     #[inline(always)]
     fn load<V: Wide>(proof: V::Proof, tile: &[Self; 16]) -> V {
-        V::load_bf16(proof, bytemuck::cast_ref(tile))
+        V::load_bf16(proof, tile)
     }
 
     #[inline(always)]
     fn store<V: Wide>(lane: V, tile: &mut [Self; 16]) {
-        lane.store_bf16(bytemuck::cast_mut(tile));
+        lane.store_bf16(tile);
     }
 
     #[inline(always)]
     fn get(self) -> f32 {
-        f32::from_bits(u32::from(self.to_bits()) << 16)
+        f32::from_bits(u32::from(self) << 16)
     }
 
     #[inline(always)]
     fn put(&mut self, x: f32) {
-        *self = Self::from_bits(super::to_bf16(x));
+        *self = super::to_bf16(x);
     }
 }

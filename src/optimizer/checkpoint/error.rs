@@ -112,6 +112,14 @@ pub enum Error {
         /// What it has.
         found: String,
     },
+    /// A scale is none that a block can have.
+    #[error("the tensor {name:?} has a number at {block} that is not the scale of a block")]
+    Scale {
+        /// Its name.
+        name: String,
+        /// Which of its numbers, from 0.
+        block: usize,
+    },
     /// A tensor has another shape.
     #[error("the tensor {name:?} has the shape {found:?}, but must have {expected:?}")]
     Shape {

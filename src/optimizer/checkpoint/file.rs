@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use twox_hash::XxHash3_64;
 
 /// What the header is under, as it cannot tell its own checksum.
@@ -238,10 +238,12 @@ impl<F: Read + Seek> Tensors<F> {
         pieces: &mut [&mut [T]],
         mut then: impl FnMut(&mut [T]),
     ) -> Result<(), Error> {
-        let mut hasher = self.begin(name)?;
+        let (mut hasher, len) = (self.begin(name)?, self.len(name)?);
+        // What is large is read past the buffer.
+        let mut source = BufReader::with_capacity(CHUNK.min(len), (&mut self.source).take(len as u64));
         for chunk in pieces.iter_mut().flat_map(|piece| piece.chunks_mut(CHUNK / size_of::<T>())) {
             let bytes = bytemuck::cast_slice_mut(chunk);
-            self.source.read_exact(bytes)?;
+            source.read_exact(bytes)?;
             hasher.write(bytes);
             self.done += bytes.len() as u64;
             (self.progress)(self.done, self.total);

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-const VERSION: u64 = 1;
+/// What says no formats, and what does.
+const VERSIONS: [u64; 2] = [1, 2];
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +22,8 @@ pub(super) struct Record {
     // Asked for by name, as `serde` would take an option that is left out for `None`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(super) ema: Option<Ema>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) formats: Option<Formats>,
     /// Of each tensor but `checksum`, which is the header's.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(super) checksums: Option<Pairs<String>>,
@@ -72,15 +75,35 @@ pub(super) struct Ema {
     pub(super) begun: bool,
 }
 
+/// How numbers are kept, where it is not all in `F32`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Formats {
+    /// That of state to come.
+    pub(super) state: String,
+    /// Of stochastic rounding.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(super) seed: Option<u64>,
+    /// Whether there are lower halves of parameters.
+    pub(super) split: bool,
+}
+
 impl Record {
-    pub(super) fn new(steps: u64, layout: &Layout, param_groups: Vec<Group>, ema: Option<Ema>) -> Self {
+    pub(super) fn new(
+        steps: u64,
+        layout: &Layout,
+        param_groups: Vec<Group>,
+        ema: Option<Ema>,
+        formats: Option<Formats>,
+    ) -> Self {
         let named = layout.tensors().map(|(name, _, shape)| (name.to_owned(), shape.to_owned()));
         let parameters = if layout.is_named() {
             Parameters::Named(named.collect())
         } else {
             Parameters::Unnamed(layout.len())
         };
-        Self { version: VERSION, steps, parameters, param_groups, ema, checksums: None }
+        let version = VERSIONS[usize::from(formats.is_some())];
+        Self { version, steps, parameters, param_groups, ema, formats, checksums: None }
     }
 
     /// # Errors
@@ -92,10 +115,16 @@ impl Record {
         }
         let failed = |error: serde_json::Error| Error::Record { reason: error.to_string() };
         let Any { version: found } = serde_json::from_str(text).map_err(failed)?;
-        if found != VERSION {
-            return Err(Error::Version { known: VERSION, found });
+        if !VERSIONS.contains(&found) {
+            return Err(Error::Version { known: VERSIONS[1], found });
         }
-        serde_json::from_str(text).map_err(failed)
+        let record: Self = serde_json::from_str(text).map_err(failed)?;
+        if found != VERSIONS[usize::from(record.formats.is_some())] {
+            return Err(Error::Record {
+                reason: format!("version 2 and `formats` go together, but this is {found}"),
+            });
+        }
+        Ok(record)
     }
 
     pub(super) fn layout(&self) -> Result<Layout, crate::Error> {

@@ -3,10 +3,10 @@
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
 use super::replace::replace;
-use super::tensors::{Content, EXTRA, cut, dtype};
+use super::tensors::{Content, EXTRA, cut, dtype, scales};
 use super::{Error, Recorded, recorded};
 use crate::store::Source;
-use crate::{Element, Optimizer, Tensor};
+use crate::{Element, Format, Optimizer, Rounding, Tensor};
 use ciborium::de::from_reader_with_recursion_limit;
 use safetensors::Dtype;
 use serde::Serialize;
@@ -121,13 +121,13 @@ pub struct Params<'a> {
 
 impl<'a, P: Element> From<&'a [P]> for Params<'a> {
     fn from(params: &'a [P]) -> Self {
-        Self { params: P::source(params), name: None }
+        Self { params: Source::of(params), name: None }
     }
 }
 
 impl<'a, P: Element> From<(&'a str, &'a [P])> for Params<'a> {
     fn from((name, params): (&'a str, &'a [P])) -> Self {
-        Self { params: P::source(params), name: Some(name) }
+        Self { params: Source::of(params), name: Some(name) }
     }
 }
 
@@ -166,7 +166,16 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
     });
     let groups = groups.collect::<Result<_, Error>>()?;
     let ema = optimizer.ema_decay().map(|decay| record::Ema { decay, begun: optimizer.ema().is_some() });
-    Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema))
+    let blocks = !optimizer.scaled().is_empty();
+    let seed = match optimizer.rounding {
+        Rounding::Nearest => None,
+        Rounding::Stochastic { seed } => Some(seed),
+    };
+    let plain = optimizer.format == Format::F32 && seed.is_none() && optimizer.lower.is_none() && !blocks;
+    let kept =
+        record::Formats { state: optimizer.format.name().to_owned(), seed, split: optimizer.is_split() };
+    let formats = (!plain).then_some(kept);
+    Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema, formats))
 }
 
 /// The tensors of the optimizer itself.
@@ -175,29 +184,40 @@ fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
     for parameter in optimizer.layout.parameters() {
         for (name, content) in optimizer.tensors_of(&parameter) {
             let here = parameter.range.clone();
-            let piece = match content {
-                Content::Slot(slot) => Cow::Borrowed(optimizer.state[slot].source(here).bytes()),
-                Content::Average => {
-                    let average = optimizer.ema.as_ref().map(|ema| ema.average.source(here));
-                    Cow::Borrowed(average.unwrap_or_default().bytes())
-                }
-                Content::Steps(steps) => Cow::Owned(steps.to_le_bytes().to_vec()),
+            let numbers = match content {
+                Content::Slot(slot) => Some(&optimizer.state[slot]),
+                Content::Average => optimizer.ema.as_ref().map(|ema| &ema.average),
+                Content::Lower => optimizer.lower.as_ref(),
+                Content::Steps(_) => None,
             };
-            let dtype = dtype(optimizer.format_of(&content));
+            let mut pieces: Vec<_> = numbers.map_or_else(Vec::new, |slot| borrowed(slot.pieces(&here)));
+            if let Content::Steps(steps) = content {
+                pieces.push(Cow::Owned(steps.to_le_bytes().to_vec()));
+            }
+            let dtype = optimizer.dtype_of(&content);
             let shape = content.shape(&parameter).to_owned();
-            entries.push(Entry { name, dtype, shape, pieces: vec![piece] });
+            entries.push(Entry { name, dtype, shape, pieces });
         }
+    }
+    for slot in optimizer.scaled().into_iter().map(|slot| &optimizer.state[slot]) {
+        let pieces = borrowed(slot.scales());
+        let (name, shape) = (scales(slot.name), vec![pieces.len()]);
+        entries.push(Entry { name, dtype: Dtype::F32, shape, pieces });
     }
     entries
 }
 
+fn borrowed(pieces: Vec<&[u8]>) -> Vec<Cow<'_, [u8]>> {
+    pieces.into_iter().map(Cow::Borrowed).collect()
+}
+
 /// A tensor of parameters, in the format of all its pieces.
 fn numbers<'a>(name: String, shape: &[usize], pieces: &[Source<'a>]) -> Result<Entry<'a>, Error> {
-    let dtypes = pieces.iter().map(|piece| dtype(piece.format()));
+    let dtypes = pieces.iter().map(|piece| dtype(piece.code.format()));
     let [dtype] = dtypes.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>()[..] else {
         return Err(Error::Mixed { name });
     };
-    let pieces = pieces.iter().map(|piece| Cow::Borrowed(piece.bytes()));
+    let pieces = pieces.iter().map(|piece| Cow::Borrowed(piece.bytes));
     Ok(Entry { name, dtype, shape: shape.to_owned(), pieces: pieces.collect() })
 }
 

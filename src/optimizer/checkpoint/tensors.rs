@@ -11,15 +11,19 @@ const PARAMS: &str = "params";
 /// What a trainer has added.
 pub(super) const EXTRA: &str = "extra";
 
-/// What a format is called in a file.
+/// What numbers of a format are in a file.
 pub(super) const fn dtype(format: Format) -> Dtype {
     match format {
         Format::F32 => Dtype::F32,
-        #[cfg(feature = "half")]
         Format::Bf16 => Dtype::BF16,
-        #[cfg(feature = "half")]
         Format::F16 => Dtype::F16,
+        Format::Block8 => Dtype::U8,
     }
+}
+
+/// The scales of the blocks of a slot.
+pub(super) fn scales(slot: &str) -> String {
+    format!("scales.{slot}")
 }
 
 /// A parameter of a file: a tensor of the layout, or all parameters.
@@ -105,12 +109,23 @@ impl<R: Rule> Optimizer<R> {
         let state = slots.map(|slot| (parameter.state(self.state[slot].name), Content::Slot(slot)));
         let average = self.ema.as_ref().filter(|ema| ema.begun);
         let average = average.map(|_| (format!("ema.{}", parameter.name), Content::Average));
+        let lower = self.lower.as_ref().map(|_| (format!("lower.{}", parameter.name), Content::Lower));
         let steps = (parameter.state("step"), Content::Steps(self.members[parts[0].1].steps as f32));
-        state.chain(average).chain([steps]).collect()
+        state.chain(average).chain(lower).chain([steps]).collect()
     }
 
-    pub(super) fn format_of(&self, content: &Content) -> Format {
-        if let Content::Slot(slot) = content { self.state[*slot].format } else { Format::F32 }
+    /// What a tensor's numbers are in a file.
+    pub(super) fn dtype_of(&self, content: &Content) -> Dtype {
+        match content {
+            Content::Slot(slot) => dtype(self.state[*slot].format()),
+            Content::Lower => Dtype::U16,
+            Content::Average | Content::Steps(_) => Dtype::F32,
+        }
+    }
+
+    /// The slots whose blocks have scales, which the file has in tensors of their own.
+    pub(super) fn scaled(&self) -> Vec<usize> {
+        (0..self.state.len()).filter(|slot| self.state[*slot].code.in_blocks()).collect()
     }
 }
 
@@ -120,6 +135,8 @@ pub(super) enum Content {
     Slot(usize),
     /// The average of the weights.
     Average,
+    /// The lower halves of the parameters.
+    Lower,
     /// How many steps the group of the first element has taken.
     Steps(f32),
 }
@@ -148,7 +165,7 @@ impl Slice for Source<'_> {
 
 impl Slice for Stream<'_> {
     fn len(&self) -> usize {
-        Stream::len(self)
+        self.as_source().len()
     }
 
     fn split_at(self, mid: usize) -> (Self, Self) {

@@ -3,19 +3,17 @@
 //! Loops over slices, which compilers turn into vectors of any width; a table of codes would become a load for each number. What
 //! they must be is what `half` makes, code by code, and a NaN stays one.
 
-use half::{bf16, f16};
-
 #[inline(always)]
-pub(super) fn decode_bf16(from: &[bf16], to: &mut [f32]) {
+pub(super) fn decode_bf16(from: &[u16], to: &mut [f32]) {
     for (to, from) in to.iter_mut().zip(from) {
-        *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+        *to = f32::from_bits(u32::from(*from) << 16);
     }
 }
 
 #[inline(always)]
-pub(super) fn encode_bf16(from: &[f32], to: &mut [bf16]) {
+pub(super) fn encode_bf16(from: &[f32], to: &mut [u16]) {
     for (to, from) in to.iter_mut().zip(from) {
-        *to = bf16::from_bits(to_bf16(*from));
+        *to = to_bf16(*from);
     }
 }
 
@@ -28,26 +26,48 @@ pub(crate) const fn to_bf16(x: f32) -> u16 {
     (if bits & MAGNITUDE > INFINITY { quiet } else { rounded }) as u16
 }
 
-pub(super) fn flush_bf16(numbers: &mut [bf16]) {
+/// Both halves of numbers. The upper ones are rounded to the nearest, away from zero where two are, so that of a lower half from
+/// 0x8000 on the upper one is the next.
+#[inline(always)]
+pub(super) fn split(from: &[f32], upper: &mut [u16], lower: &mut [u16]) {
+    for ((from, upper), lower) in from.iter().zip(upper).zip(lower) {
+        let bits = from.to_bits();
+        // The next of a NaN would be a number.
+        let bits = if bits & MAGNITUDE > INFINITY { bits & !MAGNITUDE | QUIET } else { bits };
+        *upper = (bits.wrapping_add(0x8000) >> 16) as u16;
+        *lower = bits as u16;
+    }
+}
+
+#[inline(always)]
+pub(super) fn join(upper: &[u16], lower: &[u16], to: &mut [f32]) {
+    for ((to, upper), lower) in to.iter_mut().zip(upper).zip(lower) {
+        let (upper, lower) = (u32::from(*upper), u32::from(*lower));
+        *to = f32::from_bits((upper.wrapping_sub(lower >> 15) << 16) | lower);
+    }
+}
+
+pub(super) fn flush_bf16(numbers: &mut [u16]) {
     for x in numbers {
-        if x.to_bits() & 0x7f80 == 0 {
-            *x = bf16::ZERO;
+        if *x & 0x7f80 == 0 {
+            *x = 0;
         }
     }
 }
 
-const MAGNITUDE: u32 = !(1 << 31);
-const INFINITY: u32 = 0x7f80_0000;
+pub(super) const MAGNITUDE: u32 = !(1 << 31);
+pub(super) const INFINITY: u32 = 0x7f80_0000;
+const QUIET: u32 = 0x7fc0_0000;
 /// Between the exponents of the two formats, where they are in an `f32`.
-const BIAS: u32 = 112 << 23;
+pub(super) const BIAS: u32 = 112 << 23;
 /// The least normal `f16`, 2^-14, and what is too large for any, 2^16.
-const LEAST: u32 = 113 << 23;
+pub(super) const LEAST: u32 = 113 << 23;
 const BEYOND: u32 = 143 << 23;
 
 #[inline(always)]
-pub(super) fn decode_f16(from: &[f16], to: &mut [f32]) {
+pub(super) fn decode_f16(from: &[u16], to: &mut [f32]) {
     for (to, from) in to.iter_mut().zip(from) {
-        let bits = u32::from(from.to_bits());
+        let bits = u32::from(*from);
         let (sign, code) = ((bits & 0x8000) << 16, bits & 0x7fff);
         let normal = (code << 13) + BIAS;
         let finite_or_not = if code >= 0x7c00 { normal + BIAS } else { normal };
@@ -58,7 +78,7 @@ pub(super) fn decode_f16(from: &[f16], to: &mut [f32]) {
 }
 
 #[inline(always)]
-pub(super) fn encode_f16(from: &[f32], to: &mut [f16]) {
+pub(super) fn encode_f16(from: &[f32], to: &mut [u16]) {
     for (to, from) in to.iter_mut().zip(from) {
         let bits = from.to_bits();
         let (sign, magnitude) = (bits >> 16 & 0x8000, bits & MAGNITUDE);
@@ -69,15 +89,16 @@ pub(super) fn encode_f16(from: &[f32], to: &mut [f16]) {
         let code = if magnitude < LEAST { subnormal } else { rounded };
         let code = if magnitude >= BEYOND { 0x7c00 } else { code };
         let quiet = magnitude >> 13 & 0x3ff | 0x7e00;
-        *to = f16::from_bits((sign | if magnitude > INFINITY { quiet } else { code }) as u16);
+        *to = (sign | if magnitude > INFINITY { quiet } else { code }) as u16;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::{bf16, f16};
 
-    fn decoded<T>(code: T, decode: fn(&[T], &mut [f32])) -> f32 {
+    fn decoded(code: u16, decode: fn(&[u16], &mut [f32])) -> f32 {
         let mut to = [0.0];
         decode(&[code], &mut to);
         to[0]
@@ -92,17 +113,27 @@ mod tests {
     fn every_code_is_what_it_says() {
         for code in 0..=u16::MAX {
             let (b, h) = (bf16::from_bits(code), f16::from_bits(code));
-            assert!(same(decoded(b, decode_bf16), b.to_f32()), "{code:x}");
-            assert!(same(decoded(h, decode_f16), h.to_f32()), "{code:x}");
+            assert!(same(decoded(code, decode_bf16), b.to_f32()), "{code:x}");
+            assert!(same(decoded(code, decode_f16), h.to_f32()), "{code:x}");
         }
     }
 
     fn check(x: f32) {
-        let (mut b, mut h) = ([bf16::ZERO], [f16::ZERO]);
+        let (mut b, mut h) = ([0], [0]);
         encode_bf16(&[x], &mut b);
         encode_f16(&[x], &mut h);
-        assert!(same(b[0].to_f32(), bf16::from_f32(x).to_f32()), "{x:e} {:x}: {:?}", x.to_bits(), b);
-        assert!(same(h[0].to_f32(), f16::from_f32(x).to_f32()), "{x:e} {:x}: {:?}", x.to_bits(), h);
+        assert!(
+            same(bf16::from_bits(b[0]).to_f32(), bf16::from_f32(x).to_f32()),
+            "{x:e} {:x}: {:?}",
+            x.to_bits(),
+            b
+        );
+        assert!(
+            same(f16::from_bits(h[0]).to_f32(), f16::from_f32(x).to_f32()),
+            "{x:e} {:x}: {:?}",
+            x.to_bits(),
+            h
+        );
     }
 
     /// Of each code, what lies halfway to the next, and beside; all else is between two of these.
