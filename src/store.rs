@@ -1,8 +1,15 @@
 //! Formats in which numbers rest. A format knows no formula, and no formula a format.
 
+#[allow(dead_code, reason = "for the formats to come")]
+mod block8;
 mod element;
 #[cfg(feature = "half")]
 mod half;
+#[allow(dead_code, reason = "for the formats to come")]
+mod random;
+#[cfg(feature = "half")]
+#[allow(dead_code, reason = "for the formats to come")]
+mod round;
 mod stream;
 mod tile;
 

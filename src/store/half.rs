@@ -36,12 +36,12 @@ pub(super) fn flush_bf16(numbers: &mut [bf16]) {
     }
 }
 
-const MAGNITUDE: u32 = !(1 << 31);
-const INFINITY: u32 = 0x7f80_0000;
+pub(super) const MAGNITUDE: u32 = !(1 << 31);
+pub(super) const INFINITY: u32 = 0x7f80_0000;
 /// Between the exponents of the two formats, where they are in an `f32`.
-const BIAS: u32 = 112 << 23;
+pub(super) const BIAS: u32 = 112 << 23;
 /// The least normal `f16`, 2^-14, and what is too large for any, 2^16.
-const LEAST: u32 = 113 << 23;
+pub(super) const LEAST: u32 = 113 << 23;
 const BEYOND: u32 = 143 << 23;
 
 #[inline(always)]
