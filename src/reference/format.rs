@@ -2,7 +2,8 @@
 
 use super::flush;
 
-/// Philox4x32 with seven rounds, of [Salmon et al. (2011)](https://doi.org/10.1145/2063384.2063405): four random words of a counter.
+/// Four random words of a counter: Philox4x32 with seven rounds, of
+/// [Salmon et al. (2011)](https://doi.org/10.1145/2063384.2063405).
 #[must_use]
 pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
     let mut c = counter.map(u64::from);
@@ -15,12 +16,12 @@ pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
     c.map(|word| word as u32)
 }
 
-/// The random bits that the element of an index is rounded with in a step, if at random. A stream is the name of a state slot, or
-/// `params`.
+/// The random bits of the element with an index in a step, for what is rounded at random. A stream is the name of a state slot,
+/// or `params`.
 ///
 /// The key is `seed` xor the 64-bit FNV-1a of the stream's name, lower word first. Of 128 elements from a multiple of 128 on,
-/// number `i` has the counter of its sixteenth, `i % 16`, and of that word `i / 32`, its lower half if `i / 16` is even. The counter's
-/// words are its number, lower first, and the step, lower first.
+/// number `i` has counter `i % 16`, and of its words number `i / 32`, of which the lower half if `i / 16` is even. The words of a
+/// counter are its number of all, lower first, and the step, lower first.
 #[must_use]
 pub fn random16(seed: u64, step: u64, index: u64, stream: &str) -> u16 {
     let mut key = 14_695_981_039_346_656_037_u64;
@@ -60,8 +61,8 @@ pub fn f16(x: f32, random: Option<u16>) -> f32 {
     })
 }
 
-/// To so many places behind the first, but for numbers under `least` to the same as that has. `up` says for a part of the last place and
-/// whether what is before it is odd if it becomes a whole one.
+/// To so many binary places behind the first, counted under `least` as they are in that. `up` says whether a part of the last
+/// place becomes a whole one, given also if what is before it is odd.
 fn round(x: f32, places: i32, least: f64, largest: f64, up: impl Fn(f64, bool) -> bool) -> f32 {
     if x == 0.0 || !x.is_finite() {
         return x;
@@ -79,13 +80,13 @@ fn round(x: f32, places: i32, least: f64, largest: f64, up: impl Fn(f64, bool) -
 }
 
 /// The scale and the codes of a block of up to 256 numbers that are kept in eight bits, with random bits `r` of 65,536 for each.
-/// Code `c` is `scale * 2^(c / 8) * (1 + (c % 8) / 8)`, with `c / 8` rounded down; but 0 is zero, 254 infinity and 255 NaN.
-/// Codes of signed numbers are seven bits, so 126 and 127, and beside them, the upper bit, a sign.
+/// Code `c` is `scale * 2^(c / 8) * (1 + (c % 8) / 8)`, with `c / 8` rounded down; but 0 is zero, 254 infinity and 255 NaN. If
+/// they are signed, this is so of the lower seven bits, with 126 and 127, and the upper is the sign.
 ///
-/// The scale is the least power of two, from 2^-126 on, for which the finite magnitudes are under 2^31 of it, or of signed ones
-/// under 2^15; it is zero if all of them are. A number becomes the code below it or the one above, the latter if it is at least
-/// `1 - (r + 0.5) / 65536` of the way to it; but if there is none that is finite, that below, and above zero if they are not signed,
-/// the least. Subnormal numbers are zeros, and neither zeros nor NaN have signs.
+/// The scale is the least power of two, from 2^-126 on, of which all finite magnitudes are less than 2^31 times it, or if signed
+/// 2^15 times; but zero if they are zeros. A number becomes the code below it, or the one above if it is at least
+/// `1 - (r + 0.5) / 65536` of the way there; the one below if the one above is no `f32`; and the least, not zero, if they are not
+/// signed. Subnormal numbers are zeros, and neither zeros nor NaN have signs.
 #[must_use]
 pub fn block8(signed: bool, x: &[f32], random: &[u16]) -> (f32, Vec<u8>) {
     let (octaves, infinity) = if signed { (15, 126) } else { (31, 254) };

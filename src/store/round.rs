@@ -22,9 +22,9 @@ pub(crate) const fn to_bf16(x: f32, random: u16) -> u16 {
     ((bits + random as u32) >> 16) as u16
 }
 
-/// Adds the upper thirteen of the random bits, as many as are dropped, so the expectation is exact; below 2^-14, where more are
-/// dropped, it is so but for a 2^17th of the least number. From 65,504 on, where the next would be infinity, numbers are rounded to
-/// the nearest: no luck makes a finite one infinite.
+/// Adds the upper thirteen of the random bits, as many as are dropped, so the expectation is exact. Below 2^-14, where more are
+/// dropped, it is so but for a 2^17th of the least code. From 65,504 on, where the next would be infinity, numbers are rounded
+/// to the nearest: no luck makes a finite one infinite.
 #[inline(always)]
 pub(crate) fn encode_f16(from: &[f32], random: &[u16], to: &mut [f16]) {
     /// Halfway between the largest number and 2^16.
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_reference() {
         let rng = &mut fastrand::Rng::with_seed(1);
-        for i in 0..400_000 {
+        for i in 0..200_000 {
             let random = [0, 0xffff, rng.u16(..), rng.u16(..)][i % 4];
             // Any bits, or in the range of f16 and a little below and above.
             let of_f16 =
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_in_expectation() {
-        for (k, part) in (0..1 << 16).step_by(1237).chain([1, 0xffff]).enumerate() {
+        for (k, part) in (0..1 << 16).step_by(6151).chain([1, 0xffff]).enumerate() {
             let sign = (k as u32 & 1) << 31;
             for exponent in [0, 1, 100, 254] {
                 let x = f32::from_bits(sign | exponent << 23 | part);
