@@ -152,6 +152,13 @@ impl<R: Rule> Optimizer<R> {
         Ok(())
     }
 
+    /// Where the elements of a group are.
+    fn runs_of(&self, group: usize) -> impl Iterator<Item = core::ops::Range<usize>> {
+        let starts = iter::once(0).chain(self.runs.iter().map(|&(end, _)| end));
+        let runs = starts.zip(&self.runs).filter(move |(_, (_, of))| *of == group);
+        runs.map(|(start, &(end, _))| start..end)
+    }
+
     fn member(&self, group: usize) -> Result<&Member<R>, Error> {
         self.members.get(group).ok_or(Error::NoGroup { found: group, groups: self.members.len() })
     }

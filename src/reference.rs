@@ -15,6 +15,12 @@
 //!   rounded on its own.
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
+//!
+//! What numbers become in the formats that they are kept in is in [`bf16`], [`f16`] and [`block8`].
+
+mod format;
+
+pub use format::{bf16, block8, f16, from_block8, philox, random16};
 
 use crate::{
     AdEmaMix, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AdamWScheduleFree, Adamax, Adan, Adopt, Asgd,

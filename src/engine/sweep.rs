@@ -90,7 +90,7 @@ impl Sweep<'_> {
         let beside = beside.measured || beside.follow.is_some() || !codes.plain;
         let params = params.borrow().into_plain()?;
         let grads = grads.plain()?;
-        if beside || plan.layerwise() || params.len() > parallelism.grain() {
+        if beside || plan.layerwise() || !(1..=parallelism.grain()).contains(&params.len()) {
             return None;
         }
         let Run { end, group, .. } = plan.run(0);

@@ -102,39 +102,39 @@ impl<R: Rule> Member<R> {
         Ok(scaled)
     }
 
-    /// The group's part of `all`, range by range.
-    ///
-    /// # Errors
-    /// [`Error::Memory`] if there is no room for it.
-    pub(super) fn gather(&self, all: &Slot) -> Result<Vec<f32>, Error> {
-        let len = self.group.ranges.iter().map(Range::len).sum();
-        let mut part = Vec::new();
-        part.try_reserve_exact(len).map_err(|_| Error::Memory { slots: 1, len })?;
-        part.resize(len, 0.0);
-        let mut rest = &mut *part;
-        for range in self.group.ranges.iter().cloned() {
-            let (here, after) = rest.split_at_mut(range.len());
-            all.get(range, here);
-            rest = after;
-        }
-        Ok(part)
-    }
-
-    /// Puts back what was gathered.
-    pub(super) fn scatter(&self, mut numbers: &[f32], all: &mut Slot) {
-        for range in self.group.ranges.iter().cloned() {
-            let (here, rest) = numbers.split_at(range.len());
-            all.put(range, here);
-            numbers = rest;
-        }
-    }
-
     /// Whether the formula of the next step is layerwise.
     ///
     /// # Errors
     /// [`Error::Slots`] if it does not take the slots that the rule names.
     pub(super) fn layerwise(&self) -> Result<bool, Error> {
         self.rule.at(self.steps.saturating_add(1), Look { slots: self.names.len() })
+    }
+}
+
+/// The group's part of `all`, run by run.
+///
+/// # Errors
+/// [`Error::Memory`] if there is no room for it.
+pub(super) fn gather(all: &Slot, runs: &[Range<usize>]) -> Result<Vec<f32>, Error> {
+    let len = runs.iter().map(Range::len).sum();
+    let mut part = Vec::new();
+    part.try_reserve_exact(len).map_err(|_| Error::Memory { slots: 1, len })?;
+    part.resize(len, 0.0);
+    let mut rest = &mut *part;
+    for range in runs.iter().cloned() {
+        let (here, after) = rest.split_at_mut(range.len());
+        all.get(range, here);
+        rest = after;
+    }
+    Ok(part)
+}
+
+/// Puts back what was gathered.
+pub(super) fn scatter(mut numbers: &[f32], all: &mut Slot, runs: &[Range<usize>]) {
+    for range in runs.iter().cloned() {
+        let (here, rest) = numbers.split_at(range.len());
+        all.put(range, here);
+        numbers = rest;
     }
 }
 

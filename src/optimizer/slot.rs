@@ -70,15 +70,13 @@ impl Slot {
         }
     }
 
-    /// Replaces some of the numbers by those nearest to these that it can keep, and subnormal ones by zero. In blocks, others of the
-    /// same block may be rounded once more.
+    /// Replaces some of the numbers by those nearest to these that it can keep. Where they are not whole runs in blocks, others of
+    /// the same block may be rounded once more.
     pub(super) fn put(&mut self, range: Range<usize>, from: &[f32]) {
         if !self.code.in_blocks() {
             let (code, width) = (self.code, self.code.width());
             let bytes = &mut self.bytes_mut()[range.start * width..range.end * width];
-            let mut stream = Stream { code, bytes };
-            stream.encode(from);
-            return stream.flush();
+            return Stream { code, bytes }.encode(from);
         }
         let (code, mut numbers) = (self.code, [0.0; BLOCK]);
         let shelves: Vec<_> = shelves(code, &self.ends).collect();
@@ -97,9 +95,15 @@ impl Slot {
                 block8::decode(code == Code::Signed8, bytes, numbers);
                 numbers[here.start - block.start..here.end - block.start]
                     .copy_from_slice(&from[here.start - range.start..here.end - range.start]);
-                block8::encode(code == Code::Signed8, numbers, &[NEAREST; BLOCK], bytes);
+                block8::encode(code == Code::Signed8, numbers, &[block8::NEAREST; BLOCK], bytes);
             }
         }
+    }
+
+    /// Makes zero what is subnormal.
+    pub(super) fn flush(&mut self) {
+        let code = self.code;
+        Stream { code, bytes: self.bytes_mut() }.flush();
     }
 
     /// Makes some of the numbers zero.
@@ -198,9 +202,6 @@ impl Slot {
 
 /// So many numbers are converted at a time.
 const CHUNK: usize = 1 << 10;
-
-/// The random bits that round to the nearest.
-const NEAREST: u16 = 0x8000;
 
 /// Each run of a group, and its bytes.
 fn shelves(code: Code, ends: &[usize]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {

@@ -86,12 +86,18 @@ impl<R: Rule> Optimizer<R> {
             Some(name) => self.slot(name)?..self.slot(name)? + 1,
             None => 0..self.state.len(),
         };
-        let mut converted = Vec::new();
-        for slot in &self.state[slots.clone()] {
-            let taken = self.taken().chain(converted.iter().map(Slot::offset));
-            converted.push(slot.converted(code(&self.members, slot.name, format), taken)?);
+        let mut converted: Vec<(usize, Slot)> = Vec::new();
+        for index in slots {
+            let slot = &self.state[index];
+            let code = code(&self.members, slot.name, format);
+            if slot.code != code {
+                let taken = self.taken().chain(converted.iter().map(|(_, slot)| slot.offset()));
+                converted.push((index, slot.converted(code, taken)?));
+            }
         }
-        self.state.splice(slots, converted);
+        for (index, slot) in converted {
+            self.state[index] = slot;
+        }
         if name.is_none() {
             self.format = format;
         }
@@ -107,12 +113,12 @@ impl<R: Rule> Optimizer<R> {
         let slot = self.slot(name)?;
         let name = self.state[slot].name;
         self.layout.check_len(name, numbers.len())?;
-        let ranges = self.members.iter().map(|member| member.group.ranges.iter().cloned());
-        let parts = ranges.enumerate().flat_map(|(group, ranges)| ranges.map(move |range| (range, group)));
+        let parts = (0..self.members.len()).flat_map(|group| self.runs_of(group).map(move |run| (run, group)));
         let not_zero = |mut range: Range<usize>| range.find(|&place| numbers[place] != 0.0);
         self.check_stateless(name, parts, not_zero)?;
         self.settled();
         self.state[slot].put(0..numbers.len(), numbers);
+        self.state[slot].flush();
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Another rule in the middle of a run.
 
-use super::group::{Group, Member};
+use super::group::{Group, Member, gather, scatter};
 use super::slot::Slot;
 use super::{Optimizer, place_slots};
 use crate::engine::SLOTS;
@@ -57,13 +57,22 @@ impl<R: Rule> Optimizer<R> {
             added.push(Slot::new(name, code, &self.ends, taken).ok_or(memory)?);
         }
 
+        // Squares without a sign get one where the new rule's may be negative.
+        let mut recoded: Vec<Slot> = Vec::new();
+        for slot in self.state.iter().filter(|slot| slot.code == Code::Unsigned8) {
+            if new.names.contains(&slot.name) && !new.rule.non_negative(slot.name) {
+                recoded.push(slot.converted(Code::Signed8, self.taken())?);
+            }
+        }
+
         // What moves to another slot is taken out before anything is written, as two may change places.
+        let runs: Vec<_> = self.runs_of(group).collect();
         let (mut stays, mut moves) = (Vec::new(), Vec::new());
         for &name in new.names {
             let meaning = new.rule.meaning(name);
             match old.names.iter().find(|of| old.rule.meaning(of) == meaning) {
                 Some(&from) if from == name => stays.push(name),
-                Some(from) => moves.push((name, old.gather(&self.state[self.slot(from)?])?)),
+                Some(from) => moves.push((name, gather(&self.state[self.slot(from)?], &runs)?)),
                 None => {}
             }
         }
@@ -71,13 +80,18 @@ impl<R: Rule> Optimizer<R> {
         let goes_on = stateless || !stays.is_empty() || !moves.is_empty();
         new.steps = if goes_on { old.steps } else { 0 };
 
+        for slot in &mut self.state {
+            if let Some(found) = recoded.iter().position(|other| other.name == slot.name) {
+                *slot = recoded.swap_remove(found);
+            }
+        }
         self.state.retain(|slot| used.contains(&slot.name));
         self.state.extend(added);
         for slot in self.state.iter_mut().filter(|slot| !stays.contains(&slot.name)) {
             if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
-                old.scatter(numbers, slot);
+                scatter(numbers, slot, &runs);
             } else if old.names.contains(&slot.name) {
-                old.group.ranges.iter().for_each(|range| slot.clear(range.clone()));
+                runs.iter().for_each(|run| slot.clear(run.clone()));
             }
         }
         self.members[group] = new;

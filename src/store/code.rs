@@ -6,7 +6,7 @@ use super::Format;
 pub(crate) const BLOCK: usize = 256;
 
 /// The bytes of a scale.
-const SCALE: usize = 4;
+pub(super) const SCALE: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Code {

@@ -28,27 +28,24 @@ impl Random {
     /// Sixteen bits for each of some consecutive elements, of which the first is number `start` of all.
     #[inline(always)]
     pub(crate) fn sixteen(&self, start: u64, to: &mut [u16]) {
-        let (mut group, within) = (start / GROUP as u64, (start % GROUP as u64) as usize);
-        let rest = (GROUP - within) % GROUP;
-        let (head, to) = to.split_at_mut(rest.min(to.len()));
-        if !head.is_empty() {
-            head.copy_from_slice(&self.group(group)[within..][..head.len()]);
-            group += 1;
-        }
-        let (groups, tail) = to.as_chunks_mut();
-        for to in groups {
-            *to = self.group(group);
-            group += 1;
-        }
-        if !tail.is_empty() {
-            tail.copy_from_slice(&self.group(group)[..tail.len()]);
+        let (mut group, mut within) = (start / GROUP as u64, (start % GROUP as u64) as usize);
+        let mut rest = to;
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at_mut(rest.len().min(GROUP - within));
+            if let ([whole], _) = part.as_chunks_mut() {
+                self.group(group, whole);
+            } else {
+                let mut bits = [0; GROUP];
+                self.group(group, &mut bits);
+                part.copy_from_slice(&bits[within..][..part.len()]);
+            }
+            (group, within, rest) = (group + 1, 0, after);
         }
     }
 
     #[inline(always)]
-    fn group(&self, group: u64) -> [u16; GROUP] {
+    fn group(&self, group: u64, to: &mut [u16; GROUP]) {
         let [high, low] = [self.step >> 32, self.step].map(|word| word as u32);
-        let mut to = [0; GROUP];
         for lane in 0..16 {
             let [c0, c1] = words(group * 16 + lane as u64);
             let bits = philox::<ROUNDS>(self.key, [c0, c1, low, high]);
@@ -57,7 +54,6 @@ impl Random {
                 to[word * 32 + 16 + lane] = (bits[word] >> 16) as u16;
             }
         }
-        to
     }
 }
 

@@ -17,14 +17,14 @@ pub(crate) fn numbers_mut<N: bytemuck::Pod>(bytes: &mut [u8]) -> &mut [N] {
 
 /// Numbers that are read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub(crate) code: Code,
     pub(crate) bytes: &'a [u8],
 }
 
 /// Numbers that are read and written.
 #[derive(Debug, Default)]
-pub struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     pub(crate) code: Code,
     pub(crate) bytes: &'a mut [u8],
 }

@@ -5,8 +5,8 @@ use crate::fuzzed::{number, rule};
 use crate::variants::layerwise;
 use arbitrary::{Result, Unstructured};
 use lanestep::{
-    AnyRule, Error, Format, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rule, Tensor,
-    reference,
+    AnyRule, Error, Format, Group, Level, NonFinite, Optimizer, Parallelism, Pipeline, Report, Rounding,
+    Rule, Tensor, reference,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,6 +25,7 @@ pub struct Model {
     /// What the slots of a name are kept as, and those to come.
     formats: BTreeMap<&'static str, Format>,
     format: Format,
+    rounding: Rounding,
 }
 
 impl Model {
@@ -40,6 +41,7 @@ impl Model {
             ema: None,
             formats: BTreeMap::new(),
             format: Format::F32,
+            rounding: Rounding::Nearest,
         }
         .with_formats()
     }
@@ -51,29 +53,42 @@ impl Model {
         for name in names {
             self.formats.entry(name).or_insert(self.format);
         }
-        self.round();
         self
     }
 
-    /// What is kept of state.
-    fn round(&mut self) {
-        for (group, state) in self.groups.iter().zip(&mut self.state) {
-            for (name, slot) in group.rule.slots().iter().zip(state) {
-                let format = self.formats[name];
-                slot.iter_mut().for_each(|x| *x = rounded(*x, format));
+    /// What is kept of the state of a group's slot, after a step or to the nearest.
+    fn round(&mut self, group: usize, name: &str, step: Option<u64>) {
+        let format = self.formats[name];
+        let (rule, ranges) = (self.groups[group].rule, &self.groups[group].ranges);
+        let slot = rule.slots().iter().position(|of| *of == name);
+        let mut starts: Vec<_> = ranges.iter().map(|range| range.start).collect();
+        starts.sort_unstable();
+        let mut end = 0;
+        for start in starts {
+            if start < end {
+                continue;
+            }
+            let run = self.run(start).0;
+            end = run.end;
+            if let Some(slot) = slot {
+                let numbers = &mut self.state[group][slot][run.clone()];
+                let signed = !rule.non_negative(rule.slots()[slot]);
+                round(numbers, run.start, format, signed, step.map(|step| (self.rounding, step, name)));
             }
         }
     }
 
     fn set_format(&mut self, name: Option<&'static str>, format: Format) {
-        match name {
-            Some(name) => drop(self.formats.insert(name, format)),
-            None => {
-                self.formats.values_mut().for_each(|of| *of = format);
-                self.format = format;
+        let names: Vec<_> =
+            self.formats.keys().copied().filter(|of| name.is_none_or(|name| name == *of)).collect();
+        for name in names {
+            if self.formats.insert(name, format) != Some(format) {
+                (0..self.groups.len()).for_each(|group| self.round(group, name, None));
             }
         }
-        self.round();
+        if name.is_none() {
+            self.format = format;
+        }
     }
 
     /// Another rule for a group. The first slot of the same meaning goes on.
@@ -95,8 +110,17 @@ impl Model {
     }
 
     fn switched(mut self, group: usize, rule: AnyRule) -> Self {
+        let old = self.groups[group].rule;
         self.switch(group, rule);
-        self.with_formats()
+        self = self.with_formats();
+        // What goes on under another name is rounded to what that is kept as.
+        for name in rule.slots() {
+            let stays = old.slots().contains(name) && old.meaning(name) == rule.meaning(name);
+            if !stays {
+                self.round(group, name, None);
+            }
+        }
+        self
     }
 
     /// In the proportions of the rates that were given, to the first that is not zero.
@@ -116,6 +140,7 @@ impl Model {
         });
         let mut other = Optimizer::with_groups(given, self.params.len()).expect("the same groups");
         other.set_level(optimizer.level());
+        other.set_rounding(optimizer.rounding());
         other.set_parallelism(optimizer.parallelism());
         for name in optimizer.state_names() {
             let format = optimizer.state_format(name).expect("a state");
@@ -186,6 +211,11 @@ impl Model {
 
     /// As the optimizer adds up changes: all together, or along the cuts between layers.
     fn sum(&self, numbers: &[f64], within: Range<usize>, cuts: &[usize]) -> f64 {
+        if self.layerwise() && self.formats.values().any(|format| *format == Format::Block8) {
+            let mut lanes = [0.0; 16];
+            within.for_each(|i| lanes[i % 16] += numbers[i]);
+            return reference::sum(&lanes);
+        }
         match self.seam(&within, cuts).filter(|_| self.layerwise()) {
             Some(cut) => {
                 self.sum(numbers, within.start..cut, cuts) + self.sum(numbers, cut..within.end, cuts)
@@ -257,7 +287,11 @@ impl Model {
                 slot[start..end].copy_from_slice(&here);
             }
         }
-        self.round();
+        for group in (0..self.groups.len()).filter(|group| !self.groups[*group].frozen).collect::<Vec<_>>() {
+            for name in self.groups[group].rule.slots() {
+                self.round(group, name, Some(self.all_steps));
+            }
+        }
         self.all_steps += 1;
         if let Some((decay, average)) = &mut self.ema {
             match average {
@@ -306,14 +340,38 @@ fn read(optimizer: &Optimizer<AnyRule>, name: &str) -> Vec<f32> {
     numbers
 }
 
-/// By another's code.
-pub fn rounded(x: f32, format: Format) -> f32 {
+/// What is kept of the numbers of a run that begins at `start`: to the nearest, or at a step by the bits of a stream.
+pub fn round(
+    numbers: &mut [f32],
+    start: usize,
+    format: Format,
+    signed: bool,
+    at: Option<(Rounding, u64, &str)>,
+) {
+    let random = |i: usize| match at {
+        Some((Rounding::Stochastic { seed }, step, name)) => {
+            Some(reference::random16(seed, step, (start + i) as u64, name))
+        }
+        Some((_, step, name)) if format == Format::Block8 => {
+            Some(reference::random16(0, step, (start + i) as u64, name))
+        }
+        _ => None,
+    };
     match format {
-        #[cfg(feature = "half")]
-        Format::Bf16 => half::bf16::from_f32(x).to_f32(),
-        #[cfg(feature = "half")]
-        Format::F16 => half::f16::from_f32(x).to_f32(),
-        _ => x,
+        Format::Bf16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::bf16(*x, random(i))),
+        Format::F16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::f16(*x, random(i))),
+        Format::Block8 => {
+            let mut first = 0;
+            while first < numbers.len() {
+                let end = numbers.len().min(((start + first) / 256 + 1) * 256 - start);
+                let block = &mut numbers[first..end];
+                let bits: Vec<_> = (first..end).map(|i| random(i).unwrap_or(0x8000)).collect();
+                let (scale, codes) = reference::block8(signed, block, &bits);
+                block.copy_from_slice(&reference::from_block8(signed, scale, &codes));
+                first = end;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -432,7 +490,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
         }
         model.assert_is(&optimizer, &params, &context);
         let group = u.choose_index(model.groups.len())?;
-        match u.int_in_range(0..=9)? {
+        match u.int_in_range(0..=10)? {
             0 => {
                 let frozen = u.arbitrary()?;
                 optimizer.set_frozen(group, frozen).expect("a group");
@@ -471,6 +529,14 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
                 let (name, format) = (*u.choose(&names)?, *u.choose(Format::all())?);
                 optimizer.set_state_format(name, format).expect("a slot");
                 model.set_format(name, format);
+            }
+            9 => {
+                model.rounding = *u.choose(&[
+                    Rounding::Nearest,
+                    Rounding::Stochastic { seed: 0 },
+                    Rounding::Stochastic { seed: u64::MAX },
+                ])?;
+                optimizer.set_rounding(model.rounding);
             }
             6 => {
                 optimizer.set_ema(None).expect("not swapped");
