@@ -16,7 +16,7 @@
 //! - State that would be subnormal is stored as zero, and a product with a coefficient that would be subnormal is
 //!   zero ([`scale`]).
 //!
-//! What numbers become in the formats that they are kept in is in [`bf16`], [`f16`] and [`block8`].
+//! What numbers become in the formats that they are kept in is in [`bf16`], [`f16`](fn@f16) and [`block8`].
 
 mod format;
 

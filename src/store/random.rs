@@ -45,7 +45,7 @@ impl Random {
 
     #[inline(always)]
     fn group(&self, group: u64, to: &mut [u16; GROUP]) {
-        let [high, low] = [self.step >> 32, self.step].map(|word| word as u32);
+        let [low, high] = words(self.step);
         for lane in 0..16 {
             let [c0, c1] = words(group * 16 + lane as u64);
             let bits = philox::<ROUNDS>(self.key, [c0, c1, low, high]);
