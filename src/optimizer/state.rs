@@ -113,7 +113,8 @@ impl<R: Rule> Optimizer<R> {
         let slot = self.slot(name)?;
         let name = self.state[slot].name;
         self.layout.check_len(name, numbers.len())?;
-        let parts = (0..self.members.len()).flat_map(|group| self.runs_of(group).map(move |run| (run, group)));
+        let parts =
+            (0..self.members.len()).flat_map(|group| self.runs_of(group).map(move |run| (run, group)));
         let not_zero = |mut range: Range<usize>| range.find(|&place| numbers[place] != 0.0);
         self.check_stateless(name, parts, not_zero)?;
         self.settled();

@@ -139,9 +139,9 @@ fn encode_codes<const SIGNED: bool>(scale: u32, top: u32, from: &[f32], random: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference;
     use crate::store::BLOCK;
     use crate::store::code::SCALE;
-    use crate::reference;
     use crate::store::random::Random;
 
     fn encoded(signed: bool, x: &[f32], random: &[u16]) -> Vec<u8> {

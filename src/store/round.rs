@@ -49,9 +49,9 @@ pub(crate) fn encode_f16(from: &[f32], random: &[u16], to: &mut [u16]) {
 
 #[cfg(test)]
 mod tests {
-    use half::{bf16, f16};
     use crate::reference;
     use crate::store::random::Random;
+    use half::{bf16, f16};
 
     fn encode_bf16(from: &[f32], random: &[u16], to: &mut [bf16]) {
         super::encode_bf16(from, random, bytemuck::cast_slice_mut(to));

@@ -324,8 +324,8 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
     let file = bytes(&optimizer);
     let edits: &[(Edit, &str)] = &[
         (
-            |_, record| record["version"] = 2.into(),
-            "a checkpoint of version 2, but only version 1 can be read",
+            |_, record| record["version"] = 3.into(),
+            "a checkpoint of version 3, but none after version 2 can be read",
         ),
         (|_, record| record["version"] = "1".into(), "is not what it must be: invalid type: string \"1\""),
         (|_, record| record["evil"] = 1.into(), "unknown field `evil`"),

@@ -45,7 +45,7 @@ pub enum Error {
     #[error("the metadata has no key \"lanestep\": it is no checkpoint")]
     NoRecord,
     /// A checkpoint of another version of the format.
-    #[error("a checkpoint of version {found}, but only version {known} can be read")]
+    #[error("a checkpoint of version {found}, but none after version {known} can be read")]
     Version {
         /// The version that can be read.
         known: u64,
