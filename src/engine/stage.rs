@@ -50,7 +50,7 @@ impl<'a, const S: usize> State<'a, S> {
     }
 
     pub(super) fn plain(self) -> [&'a mut [f32]; S] {
-        self.bytes.map(|bytes| numbers_mut(bytes))
+        self.bytes.map(numbers_mut)
     }
 
     /// That of the first `len` elements. Not within a block.
