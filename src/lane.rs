@@ -205,3 +205,43 @@ impl Vector for f32 {
         *tile = self;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Wide;
+    use half::bf16;
+
+    fn codes_are_those_of_half<V: Wide>(proof: V::Proof) {
+        for first in (0..=u16::MAX).step_by(16) {
+            let codes: [u16; 16] = core::array::from_fn(|k| first + k as u16);
+            let mut numbers = [0.0; 16];
+            V::load_bf16(proof, &codes).store(&mut numbers);
+            assert_eq!(numbers.map(f32::to_bits), codes.map(|code| u32::from(code) << 16));
+            for lower in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let numbers = codes.map(|code| f32::from_bits(u32::from(code) << 16 | lower));
+                let mut found = [0; 16];
+                V::load(proof, &numbers).store_bf16(&mut found);
+                for k in 0..16 {
+                    let (found, expected) = (bf16::from_bits(found[k]), bf16::from_f32(numbers[k]));
+                    let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+                    assert!(same, "{:x}: {found:?}", numbers[k].to_bits());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_lane_rounds_as_half() {
+        codes_are_those_of_half::<wide::f32x16>(());
+        #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
+        {
+            let cpu = fearless_simd::Level::new();
+            if let Some(proof) = cpu.as_avx2() {
+                codes_are_those_of_half::<fearless_simd::f32x16<_>>(proof);
+            }
+            if let Some(proof) = cpu.as_avx512() {
+                codes_are_those_of_half::<fearless_simd::f32x16<_>>(proof);
+            }
+        }
+    }
+}

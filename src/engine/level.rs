@@ -105,7 +105,10 @@ pub(super) trait Pass {
 /// In a function of its own that is compiled for the instructions `proof` stands for.
 #[cfg(all(feature = "dispatch", target_arch = "x86_64"))]
 #[inline(always)]
-fn vectorized<V: Simd>(proof: V, pass: impl Pass) {
+fn vectorized<V: Simd>(proof: V, pass: impl Pass)
+where
+    fearless_simd::f32x16<V>: Wide<Proof = V>,
+{
     proof.vectorize(
         #[inline(always)]
         || pass.run::<fearless_simd::f32x16<V>>(proof),

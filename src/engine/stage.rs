@@ -6,13 +6,13 @@
 
 use super::codec::{self, Rounds};
 use super::layer::Known;
-use super::tensor::Tensor;
+use super::tensor::{Grads, Tensor};
 use super::tree::Part;
 use super::visit::Visit;
 use super::walk::{Streams, walk};
 use super::{Level, PARAMS};
 use crate::Formula;
-use crate::store::{BLOCK, Code, Shelf, Stream, numbers_mut};
+use crate::store::{BLOCK, Code, Shelf, Stream, numbers, numbers_mut};
 use core::array::from_fn;
 use core::mem::take;
 use core::ops::Range;
@@ -108,6 +108,9 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         mut tensor: Tensor<'_>,
         visit: &mut Visit<'_, '_>,
     ) {
+        if self.fuse(formula, &mut tensor, visit) {
+            return;
+        }
         let in_blocks = self.state.codes.iter().any(|code| code.in_blocks());
         while tensor.len() > 0 {
             let at = self.state.start;
@@ -126,6 +129,34 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
             piece.zero();
             tensor = rest;
         }
+    }
+
+    /// Whether it has stepped over a tensor in one of the combinations that are common, which have loops of their own.
+    fn fuse<F: Formula<S>>(&mut self, formula: &F, tensor: &mut Tensor<'_>, visit: &Visit<'_, '_>) -> bool {
+        let (len, level) = (tensor.len(), visit.level);
+        let Tensor { params, grads: Grads::Keep(grads), mirror: None, .. } = tensor else { return false };
+        let rounded = !self.rounding.stochastic && visit.lower.is_empty() && visit.nothing_beside();
+        if !rounded || self.state.codes.iter().any(|code| *code != Code::Bf16) {
+            return false;
+        }
+        let mut state = || self.state.split_off(len).bytes.map(numbers_mut::<u16>);
+        let Stream { code, bytes: params } = params.borrow();
+        match (code, grads.code) {
+            (Code::F32, Code::F32) => {
+                let (params, grads) = (numbers_mut::<f32>(params), numbers::<f32>(grads.bytes));
+                walk(level, formula, Streams { params, grads, state: state() });
+            }
+            (Code::F32, Code::Bf16) => {
+                let (params, grads) = (numbers_mut::<f32>(params), numbers::<u16>(grads.bytes));
+                walk(level, formula, Streams { params, grads, state: state() });
+            }
+            (Code::Bf16, Code::Bf16) => {
+                let (params, grads) = (numbers_mut::<u16>(params), numbers::<u16>(grads.bytes));
+                walk(level, formula, Streams { params, grads, state: state() });
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Decodes blocks.

@@ -2,7 +2,6 @@
 
 use super::{Lane, Vector};
 use fearless_simd::{Level, Simd, f32x16, i32x16, mask32x16, prelude::*};
-use fearless_simd::{u16x16, u32x8, u32x16};
 
 impl<S: Simd> super::Sealed for f32x16<S> {}
 
@@ -96,21 +95,4 @@ impl<S: Simd> Vector for f32x16<S> {
     }
 }
 
-impl<S: Simd> super::Wide for f32x16<S> {
-    #[inline(always)]
-    fn load_bf16(proof: S, tile: &[u16; 16]) -> Self {
-        let (low, high): (u32x8<S>, u32x8<S>) = u16x16::from_slice(proof, tile).widen();
-        let bits: u32x16<S> = low.combine(high);
-        (bits << 16).bitcast()
-    }
-
-    #[inline(always)]
-    fn store_bf16(self, tile: &mut [u16; 16]) {
-        let bits: u32x16<S> = self.bitcast();
-        let upper = bits >> 16;
-        let rounded = (bits + (upper & 1) + 0x7fff) >> 16;
-        let codes: u32x16<S> = Select::select(SimdFloat::is_nan(self), upper | 0x40, rounded);
-        let (low, high) = codes.split();
-        low.narrow(high).store_slice(tile);
-    }
-}
+mod bf16;

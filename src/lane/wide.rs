@@ -2,6 +2,7 @@
 
 use super::{Lane, Vector};
 use wide::f32x16;
+use wide::{i16x8, i32x8};
 
 impl super::Sealed for f32x16 {}
 
@@ -76,9 +77,15 @@ impl super::Wide for f32x16 {
 
     #[inline(always)]
     fn store_bf16(self, tile: &mut [u16; 16]) {
-        let numbers = self.to_array();
-        for k in 0..16 {
-            tile[k] = crate::store::to_bf16(numbers[k]);
+        let bits: [i32x8; 2] = bytemuck::cast(self);
+        let nan: [i32x8; 2] = bytemuck::cast(self.is_nan());
+        for k in 0..2 {
+            // The last bit that stays, below all, where it decides if half is lost, and nowhere else.
+            let sticky = bits[k] | bits[k] >> 16 & i32x8::splat(1);
+            let rounded = (sticky + i32x8::splat(0x7fff)) >> 16;
+            // All ones are a NaN. As signed numbers all fit, and the instruction is everywhere.
+            let codes = i16x8::from_i32x8_saturate(rounded | nan[k]);
+            tile[8 * k..][..8].copy_from_slice(&bytemuck::cast::<i16x8, [u16; 8]>(codes));
         }
     }
 }
