@@ -64,7 +64,7 @@ where
         .y_label_area_size(64)
         .build_cartesian_2d(0..steps, y)?;
     let mut mesh = chart.configure_mesh();
-    mesh.x_max_light_lines(0).y_max_light_lines(0).label_style(("sans-serif", 15)).x_desc("step").draw()?;
+    mesh.disable_x_mesh().y_max_light_lines(0).label_style(("sans-serif", 15)).x_desc("step").draw()?;
     for ((way, curve), color) in WAYS.iter().zip(curves).zip(COLORS) {
         let style = color.stroke_width(2);
         let points = curve.iter().enumerate().map(|(look, &loss)| ((look + 1) * steps / LOOKS, loss));
