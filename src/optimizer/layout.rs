@@ -155,15 +155,18 @@ impl Layout {
         for (index, tensor) in tensors.iter().enumerate() {
             let (params, grads) = tensor.lens();
             if params != grads {
-                let name = self.tensors.get(index).map(|of| of.name.clone());
-                return Err(Error::Tensor { index, name, params, grads });
+                return Err(Error::Tensor { index, name: self.name_of(index), params, grads });
             }
             if let Some(copy) = tensor.mirror_len().filter(|copy| *copy != params) {
-                let name = self.tensors.get(index).map(|of| of.name.clone());
-                return Err(Error::Mirror { index, name, params, copy });
+                return Err(Error::Mirror { index, name: self.name_of(index), params, copy });
             }
         }
         Ok(())
+    }
+
+    /// What a tensor is named, if it is.
+    pub(super) fn name_of(&self, index: usize) -> Option<String> {
+        self.tensors.get(index).map(|of| of.name.clone())
     }
 
     /// Whether these are the tensors, or one slice of all.
