@@ -1,18 +1,18 @@
 //! Formats that are not computed with: piece by piece, into scratch and back.
 //!
 //! A piece stays in the nearest cache, so that memory sees each byte once. The loop over it is the one that there is, so formats
-//! add to what is compiled and do not multiply it. Where blocks share a scale, pieces end with them, and what a step leaves in
+//! add to what is compiled and do not multiply it; but state in upper halves, which is common, has a loop of its own. Where blocks share a scale, pieces end with them, and what a step leaves in
 //! a block is written when all of it is known, however its elements are cut into tensors.
 
 use super::codec::{self, Rounds};
 use super::layer::Known;
-use super::tensor::{Grads, Tensor};
+use super::tensor::Tensor;
 use super::tree::Part;
 use super::visit::Visit;
 use super::walk::{Streams, walk};
 use super::{Level, PARAMS};
 use crate::Formula;
-use crate::store::{BLOCK, Code, Shelf, Stream, numbers, numbers_mut};
+use crate::store::{BLOCK, Code, Shelf, Stream, numbers_mut};
 use core::array::from_fn;
 use core::mem::take;
 use core::ops::Range;
@@ -64,6 +64,17 @@ impl<'a, const S: usize> State<'a, S> {
         });
         Self { start, len, slots, codes, bytes }
     }
+
+    /// That of the first `len` elements, but what is in blocks, of which nothing is taken.
+    fn streams(&mut self, len: usize) -> [Stream<'a>; S] {
+        let (at, codes, mut k) = (self.start, self.codes, 0..S);
+        (self.start, self.len) = (at + len, self.len - len);
+        self.bytes.each_mut().map(|bytes| {
+            let code = k.next().map(|k| codes[k]).filter(|code| !code.in_blocks());
+            let bytes = bytes.split_off_mut(..code.map_or(0, |code| code.bytes(at, len))).unwrap_or_default();
+            Stream { code: code.unwrap_or_default(), bytes }
+        })
+    }
 }
 
 /// Where elements are computed whose formats are others.
@@ -108,13 +119,15 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         mut tensor: Tensor<'_>,
         visit: &mut Visit<'_, '_>,
     ) {
-        if self.fuse(formula, &mut tensor, visit) {
-            return;
-        }
         let in_blocks = self.state.codes.iter().any(|code| code.in_blocks());
+        let at_once = self.in_halves() && tensor.is_plain() && visit.nothing_beside();
         while tensor.len() > 0 {
             let at = self.state.start;
-            let longest = if in_blocks { BLOCK - at % BLOCK } else { STAGE };
+            let longest = match in_blocks {
+                true => BLOCK - at % BLOCK,
+                false if at_once => usize::MAX,
+                false => STAGE,
+            };
             let len = longest.min(tensor.len());
             let (mut piece, rest) = tensor.split_at(len);
             if in_blocks && self.block.is_empty() {
@@ -131,32 +144,9 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         }
     }
 
-    /// Whether it has stepped over a tensor in one of the combinations that are common, which have loops of their own.
-    fn fuse<F: Formula<S>>(&mut self, formula: &F, tensor: &mut Tensor<'_>, visit: &Visit<'_, '_>) -> bool {
-        let (len, level) = (tensor.len(), visit.level);
-        let Tensor { params, grads: Grads::Keep(grads), mirror: None, .. } = tensor else { return false };
-        let rounded = !self.rounding.stochastic && visit.lower.is_empty() && visit.nothing_beside();
-        if !rounded || self.state.codes.iter().any(|code| *code != Code::Bf16) {
-            return false;
-        }
-        let mut state = || self.state.split_off(len).bytes.map(numbers_mut::<u16>);
-        let Stream { code, bytes: params } = params.borrow();
-        match (code, grads.code) {
-            (Code::F32, Code::F32) => {
-                let (params, grads) = (numbers_mut::<f32>(params), numbers::<f32>(grads.bytes));
-                walk(level, formula, Streams { params, grads, state: state() });
-            }
-            (Code::F32, Code::Bf16) => {
-                let (params, grads) = (numbers_mut::<f32>(params), numbers::<u16>(grads.bytes));
-                walk(level, formula, Streams { params, grads, state: state() });
-            }
-            (Code::Bf16, Code::Bf16) => {
-                let (params, grads) = (numbers_mut::<u16>(params), numbers::<u16>(grads.bytes));
-                walk(level, formula, Streams { params, grads, state: state() });
-            }
-            _ => return false,
-        }
-        true
+    /// Whether all state is in upper halves, to be rounded to the nearest.
+    fn in_halves(&self) -> bool {
+        !self.rounding.stochastic && self.state.codes.iter().all(|code| *code == Code::Bf16)
     }
 
     /// Decodes blocks.
@@ -188,44 +178,46 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         visit: &mut Visit<'_, '_>,
         first: usize,
     ) {
+        let in_halves = self.in_halves();
         let Self { state, rounding, scratch, .. } = self;
         let (at, len, level) = (state.start, piece.len(), visit.level);
-        (state.start, state.len) = (at + len, state.len - len);
         let lower = visit.lower_of(len);
         let (mut params, grads, mirror) = piece.parts();
-        let (p, g) = (&mut scratch.params[..len], &mut scratch.grads[..len]);
-        if params.code != Code::F32 {
-            codec::decode(level, params.as_source(), lower, p);
-        }
-        if grads.code != Code::F32 {
-            codec::decode(level, grads, &[], g);
-        }
-        let (mut k, codes) = (0..S, state.codes);
-        let mut slots = state.bytes.each_mut().map(|bytes| {
-            let code = k.next().map(|k| codes[k]).filter(|code| !code.in_blocks());
-            let bytes = bytes.split_off_mut(..code.map_or(0, |code| code.bytes(at, len))).unwrap_or_default();
-            Stream { code: code.unwrap_or_default(), bytes }
+        let p = if params.code == Code::F32 {
+            numbers_mut(take(&mut params.bytes))
+        } else {
+            codec::decode(level, params.as_source(), lower, &mut scratch.params[..len]);
+            &mut scratch.params[..len]
+        };
+        let grads = grads.plain().unwrap_or_else(|| {
+            codec::decode(level, grads, &[], &mut scratch.grads[..len]);
+            &scratch.grads[..len]
         });
-        let mut numbers = scratch.state.each_mut().map(|numbers| &mut numbers[first..first + len]);
-        for (slot, numbers) in slots.iter().zip(&mut numbers).filter(|(slot, _)| slot.code != Code::F32) {
-            codec::decode(level, slot.as_source(), &[], numbers);
-        }
-
-        let mut places = slots.iter_mut().zip(&mut numbers);
-        let s = [(); S].map(|()| match places.next() {
-            // Of what is in blocks there is nothing here.
-            Some((slot, _)) if !slot.bytes.is_empty() && slot.code == Code::F32 => numbers_mut(slot.bytes),
-            Some((_, numbers)) => &mut **numbers,
-            None => &mut [],
-        });
-        let p = if params.code == Code::F32 { numbers_mut(take(&mut params.bytes)) } else { p };
         visit.before(p);
-        walk(level, formula, Streams { params: p, grads: grads.plain().unwrap_or(g), state: s });
-
-        let random = &mut scratch.random[..len];
-        for ((slot, numbers), which) in slots.iter_mut().zip(&numbers).zip(state.slots) {
-            if slot.code != Code::F32 {
-                rounding.encode(level, (which, at), numbers, slot, random);
+        let random = &mut scratch.random[..len.min(STAGE)];
+        if in_halves {
+            let state = state.split_off(len).bytes.map(numbers_mut::<u16>);
+            walk(level, formula, Streams { params: p, grads, state });
+        } else {
+            let mut slots = state.streams(len);
+            let mut numbers = scratch.state.each_mut().map(|numbers| &mut numbers[first..first + len]);
+            for (slot, numbers) in slots.iter().zip(&mut numbers).filter(|(slot, _)| slot.code != Code::F32) {
+                codec::decode(level, slot.as_source(), &[], numbers);
+            }
+            let mut places = slots.iter_mut().zip(&mut numbers);
+            let state_here = [(); S].map(|()| match places.next() {
+                // Of what is in blocks there is nothing here.
+                Some((slot, _)) if !slot.bytes.is_empty() && slot.code == Code::F32 => {
+                    numbers_mut(slot.bytes)
+                }
+                Some((_, numbers)) => &mut **numbers,
+                None => &mut [],
+            });
+            walk(level, formula, Streams { params: p, grads, state: state_here });
+            for ((slot, numbers), which) in slots.iter_mut().zip(&numbers).zip(state.slots) {
+                if slot.code != Code::F32 {
+                    rounding.encode(level, (which, at), numbers, slot, random);
+                }
             }
         }
         if let Some(mut mirror) = mirror {

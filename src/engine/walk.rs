@@ -9,9 +9,9 @@ use crate::store::{Rest, Tile};
 use core::mem::take;
 
 /// Parallel slices of one length.
-pub(super) struct Streams<'a, const S: usize, P = f32, G = f32, T = f32> {
-    pub(super) params: &'a mut [P],
-    pub(super) grads: &'a [G],
+pub(super) struct Streams<'a, const S: usize, T = f32> {
+    pub(super) params: &'a mut [f32],
+    pub(super) grads: &'a [f32],
     pub(super) state: [&'a mut [T]; S],
 }
 
@@ -24,10 +24,10 @@ pub(super) struct Read<'a, const S: usize, T = f32> {
 
 /// Applies the formula to every element, sixteen at a time in the level's vectors, and the tail one at a time.
 #[inline(never)] // so that each formula's loops are compiled once
-pub(super) fn walk<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest>(
+pub(super) fn walk<F: Formula<S>, const S: usize, T: Rest>(
     level: Level,
     formula: &F,
-    mut streams: Streams<'_, S, P, G, T>,
+    mut streams: Streams<'_, S, T>,
 ) {
     level.pass(Walk { formula, streams: &mut streams });
 }
@@ -44,18 +44,18 @@ pub(super) fn survey<F: Formula<S>, const S: usize>(
     level.pass(Survey { formula, read, sums });
 }
 
-struct Walk<'a, 'b, F, const S: usize, P, G, T> {
+struct Walk<'a, 'b, F, const S: usize, T> {
     formula: &'a F,
     /// By reference: what has just been written is read again slowly if it is by other pieces.
-    streams: &'a mut Streams<'b, S, P, G, T>,
+    streams: &'a mut Streams<'b, S, T>,
 }
 
-impl<F: Formula<S>, const S: usize, P: Rest, G: Rest, T: Rest> Pass for Walk<'_, '_, F, S, P, G, T> {
+impl<F: Formula<S>, const S: usize, T: Rest> Pass for Walk<'_, '_, F, S, T> {
     #[inline(always)]
     fn run<V: Wide>(self, proof: V::Proof) {
         let (whole, tail) = tiles(self.streams);
-        walk_tiles::<V, F, S, _, _, _>(proof, self.formula, whole);
-        walk_tiles::<f32, F, S, _, _, _>((), self.formula, tail);
+        walk_tiles::<V, F, S, _>(proof, self.formula, whole);
+        walk_tiles::<f32, F, S, _>((), self.formula, tail);
     }
 }
 
@@ -90,12 +90,12 @@ impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
 }
 
 /// Slices of tiles, or of single numbers.
-type Tiles<'a, const S: usize, P, G, T> = (&'a mut [P], &'a [G], [&'a mut [T]; S]);
+type Tiles<'a, const S: usize, P, T> = (&'a mut [P], &'a [P], [&'a mut [T]; S]);
 /// Of whole tiles, and of the rest.
-type Both<'a, const S: usize, P, G, T> = (Tiles<'a, S, [P; 16], [G; 16], [T; 16]>, Tiles<'a, S, P, G, T>);
+type Both<'a, const S: usize, T> = (Tiles<'a, S, [f32; 16], [T; 16]>, Tiles<'a, S, f32, T>);
 
 #[inline(always)]
-fn tiles<'a, const S: usize, P, G, T>(streams: &'a mut Streams<'_, S, P, G, T>) -> Both<'a, S, P, G, T> {
+fn tiles<'a, const S: usize, T>(streams: &'a mut Streams<'_, S, T>) -> Both<'a, S, T> {
     let (params, params_tail) = streams.params.as_chunks_mut();
     let (grads, grads_tail) = streams.grads.as_chunks();
     let mut halves = streams.state.each_mut().map(|slot| slot.as_chunks_mut());
@@ -106,10 +106,10 @@ fn tiles<'a, const S: usize, P, G, T>(streams: &'a mut Streams<'_, S, P, G, T>) 
 
 /// Body and tail are this one function, at two widths.
 #[inline(always)]
-fn walk_tiles<V: Vector, F: Formula<S>, const S: usize, P: Tile<V>, G: Tile<V>, T: Tile<V>>(
+fn walk_tiles<V: Vector, F: Formula<S>, const S: usize, T: Tile<V>>(
     proof: V::Proof,
     formula: &F,
-    (params, grads, state): Tiles<'_, S, P, G, T>,
+    (params, grads, state): Tiles<'_, S, V::Tile, T>,
 ) {
     let formula = *formula;
     let len = params.len();
@@ -117,14 +117,14 @@ fn walk_tiles<V: Vector, F: Formula<S>, const S: usize, P: Tile<V>, G: Tile<V>, 
     let grads = &grads[..len];
     let state = state.map(|slot| &mut slot[..len]);
     for i in 0..len {
-        let p: V = P::load(proof, &params[i]);
-        let g = G::load(proof, &grads[i]);
+        let p = V::load(proof, &params[i]);
+        let g = V::load(proof, &grads[i]);
         let mut s = [p; S];
         for k in 0..S {
             s[k] = T::load(proof, &state[k][i]);
         }
         let (p, s) = formula.update(p, g, s);
-        P::store(p, &mut params[i]);
+        p.store(&mut params[i]);
         for k in 0..S {
             let s = if F::NORMAL[k] { s[k] } else { s[k].flush() };
             T::store(s, &mut state[k][i]);

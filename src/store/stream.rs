@@ -37,7 +37,12 @@ impl<'a> Source<'a> {
 
     #[inline]
     pub(crate) const fn len(&self) -> usize {
-        self.bytes.len() / self.code.width()
+        // By constants, which are shifts.
+        match self.code {
+            Code::F32 => self.bytes.len() / 4,
+            Code::Bf16 | Code::F16 => self.bytes.len() / 2,
+            Code::Signed8 | Code::Unsigned8 => self.bytes.len(),
+        }
     }
 
     #[inline]
