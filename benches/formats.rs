@@ -71,11 +71,9 @@ fn in_memory(rows: &[Row], brief: bool) {
         let [mut f32, mut step] =
             [rows[0], *row].map(|row| Step::new(row, &data, level, Parallelism::default()));
         let mut ceilings = LAYOUTS.map(|apart| Ceiling::new(row, n, apart));
-        let [a, b, c] = &mut ceilings;
+        let [first, second, third] = ceilings.each_mut().map(|ceiling| move || ceiling.pass());
         let timed: &mut [&mut dyn FnMut()] =
-            &mut [&mut || f32.run(), &mut || step.run(), &mut || a.pass(), &mut || b.pass(), &mut || {
-                c.pass()
-            }];
+            &mut [&mut || f32.run(), &mut || step.run(), &mut { first }, &mut { second }, &mut { third }];
         let times = turns(n, (if brief { 1 } else { 31 }, 1), timed);
         let (ceiling, ratio) =
             (times[2..].iter().copied().fold(f64::INFINITY, f64::min), times[1] / times[0]);
