@@ -1,8 +1,8 @@
 //! What the formats of parameters, gradients and state cost, and what they save.
 //!
-//! `cargo bench --features half --bench formats` takes two minutes and 2 GB; behind `--`, a part of a name picks rows. Each row is
-//! AdamW, checked against `lanestep::reference` before it is timed, and in turns with the step that has `f32` throughout. Times
-//! are medians in ns a parameter, and what is behind one is how many times that of `f32` it is.
+//! `cargo bench --features half --bench formats` takes two minutes and 2 GB; behind `--`, a part of a name picks rows. Each row
+//! is AdamW, checked against `lanestep::reference` before it is timed, and in turns with another step that has `f32` throughout.
+//! Times are medians in ns a parameter, and ratios are to those of what is beside them. That of `f32` to `f32` shows the noise.
 //!
 //! At 2^14 on one thread, all is in the cache, and arithmetic is what counts. At 2^24 on all threads memory is. There, beside
 //! each row is the ceiling of its own streams: the same bytes, read and written with next to no arithmetic, the best of several
