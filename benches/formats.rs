@@ -1,155 +1,131 @@
 //! What the formats of parameters, gradients and state cost, and what they save.
 //!
-//! `cargo bench --bench formats` takes a minute and 2 GB. AdamW, in turns; ratios are of medians, to the step that has `f32`
-//! throughout. At 2^14 on one thread, all is in the cache, and arithmetic is what counts; at 2^24 on all threads memory is, and
-//! beside each row is its ceiling: the same bytes, read and written with next to no arithmetic.
+//! `cargo bench --features half --bench formats` takes two minutes and 2 GB; behind `--`, a part of a name picks rows. Each row
+//! is AdamW, checked against `lanestep::reference` before it is timed, and in turns with another step that has `f32` throughout.
+//! Times are medians in ns a parameter, and ratios are to those of what is beside them. That of `f32` to `f32` shows the noise.
+//!
+//! At 2^14 on one thread, all is in the cache, and arithmetic is what counts. At 2^24 on all threads memory is. There, beside
+//! each row is the ceiling of its own streams: the same bytes, read and written with next to no arithmetic, the best of several
+//! layouts, and in the same turns. The last part is no measurement, but what the first says of machines with more cores.
 
-use half::{bf16, f16};
-use lanestep::{AdamW, Buffer, Element, Format, Level, Optimizer, Parallelism, Pipeline, Tensor};
-use rayon::prelude::*;
+#[path = "formats/ceiling.rs"]
+mod ceiling;
+#[path = "formats/row.rs"]
+mod row;
+#[path = "formats/step.rs"]
+mod step;
+#[path = "step/widest.rs"]
+mod widest;
+
+use ceiling::{Ceiling, LAYOUTS};
+use lanestep::{Level, Parallelism};
+use row::Row;
 use std::time::Instant;
+use step::{Data, Step};
 
-/// What is timed: some steps.
-type Row = (&'static str, Box<dyn FnMut(usize)>);
-
-/// Memory that begins where it does not disturb the others, as numbers of any type.
-fn numbers<T: bytemuck::Pod>(buffer: &mut Buffer, len: usize) -> &mut [T] {
-    &mut bytemuck::cast_slice_mut(buffer)[..len]
-}
-
-fn step<P, G>(name: &'static str, n: usize, level: Level, parallelism: Parallelism, state: Format) -> Row
-where
-    P: Element + bytemuck::Pod + From16,
-    G: Element + bytemuck::Pod + From16,
-{
-    let [mut params, mut grads] = Buffer::together([n; 2]).expect("memory");
-    let rng = &mut fastrand::Rng::with_seed(n as u64);
-    numbers::<P>(&mut params, n).iter_mut().for_each(|p| *p = P::from_16(rng.f32() - 0.5));
-    numbers::<G>(&mut grads, n).iter_mut().for_each(|g| *g = G::from_16(rng.f32() - 0.5));
-    let mut optimizer = Optimizer::new(AdamW::default(), n).expect("memory");
-    optimizer.set_state_format(None, state).expect("memory");
-    optimizer.set_level(level);
-    optimizer.set_parallelism(parallelism);
-    let before = numbers::<P>(&mut params, n)[n - 1];
-    let mut steps = move |count| {
-        for _ in 0..count {
-            let tensors = &mut [Tensor::new(numbers::<P>(&mut params, n), numbers::<G>(&mut grads, n))];
-            optimizer.step_with(tensors, &Pipeline::default()).expect("right lengths");
-        }
-        numbers::<P>(&mut params, n)[n - 1]
-    };
-    assert!(bytemuck::bytes_of(&steps(3)) != bytemuck::bytes_of(&before), "{name}: nothing has moved");
-    let steps = move |count| {
-        steps(count);
-    };
-    (name, Box::new(steps))
-}
-
-/// From a number that sixteen bits hold well enough.
-trait From16 {
-    fn from_16(x: f32) -> Self;
-}
-
-impl From16 for f32 {
-    fn from_16(x: f32) -> Self {
-        x
-    }
-}
-
-impl From16 for bf16 {
-    fn from_16(x: f32) -> Self {
-        Self::from_f32(x)
-    }
-}
-
-/// The bytes a parameter of each stream, and whether it is written.
-const STREAMS: [(&str, [(usize, bool); 4]); 4] = [
-    ("f32", [(4, true), (4, false), (4, true), (4, true)]),
-    ("bf16 state", [(4, true), (4, false), (2, true), (2, true)]),
-    ("bf16 state and gradients", [(4, true), (2, false), (2, true), (2, true)]),
-    ("bf16 throughout", [(2, true), (2, false), (2, true), (2, true)]),
-];
-
-const BLOCK: usize = 2048;
-
-fn ceiling(name: &'static str, n: usize, streams: [(usize, bool); 4]) -> Row {
-    let mut buffers = Buffer::together([n; 4]).expect("memory");
-    buffers.iter_mut().for_each(|buffer| numbers::<u32>(buffer, n).fill(1));
-    let pass = move || {
-        let [a, b, c, d] = &mut buffers;
-        let [a, b, c, d] = [(a, 0), (b, 1), (c, 2), (d, 3)].map(|(buffer, k)| {
-            let (bytes, written) = streams[k];
-            let words = numbers::<u32>(buffer, n * bytes / 4);
-            (words.par_chunks_mut(BLOCK * bytes / 4), written)
-        });
-        let touch = |sum: &mut u32, words: &mut [u32], written: bool| {
-            if written {
-                words.iter_mut().for_each(|word| *word = word.wrapping_add(*sum | 1));
-            } else {
-                *sum = words.iter().fold(*sum, |sum, word| sum ^ word);
-            }
-        };
-        let written = [a.1, b.1, c.1, d.1];
-        a.0.zip(b.0).zip(c.0).zip(d.0).with_min_len(1 << 10).for_each(|(((a, b), c), d)| {
-            let mut sum = 0;
-            touch(&mut sum, b, written[1]);
-            touch(&mut sum, a, written[0]);
-            touch(&mut sum, c, written[2]);
-            touch(&mut sum, d, written[3]);
-        });
-    };
-    let mut pass = pass;
-    (name, Box::new(move |count| (0..count).for_each(|_| pass())))
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// In turns. The first row is what the others are in proportion to.
-fn turns(title: &str, n: usize, rows: &mut [Row], rounds: usize, count: usize) {
-    let mut times = vec![Vec::new(); rows.len()];
+/// The medians of what is timed in turns, in ns for each of `n`.
+fn turns(n: usize, (rounds, count): (usize, usize), timed: &mut [&mut dyn FnMut()]) -> Vec<f64> {
+    let mut times = vec![vec![]; timed.len()];
     for _ in 0..rounds {
-        for ((_, row), times) in rows.iter_mut().zip(&mut times) {
+        for (run, times) in timed.iter_mut().zip(&mut times) {
             let start = Instant::now();
-            row(count);
+            (0..count).for_each(|_| run());
             times.push(start.elapsed().as_secs_f64() * 1e9 / (n * count) as f64);
         }
     }
-    let medians: Vec<_> = times.iter_mut().map(|times| median(times)).collect();
-    for ((name, _), time) in rows.iter().zip(&medians) {
-        println!("{title} {name}: {time:.3} ns a parameter, {:.2}", time / medians[0]);
+    times
+        .into_iter()
+        .map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        })
+        .collect()
+}
+
+/// In the cache: the times of `rows`, each beside that of the first.
+fn in_cache(rows: &[Row], level: Level, brief: bool) -> Vec<f64> {
+    let n = 1 << 14;
+    let data = Data::new(n);
+    println!("\n2^14 on one thread, {level}\n{:34}     ns    f32  ratio", "");
+    let times = rows.iter().map(|row| {
+        let [mut f32, mut step] =
+            [rows[0], *row].map(|row| Step::new(row, &data, level, Parallelism::Serial));
+        let rounds = if brief { (1, 1) } else { (51, 40) };
+        let times = turns(n, rounds, &mut [&mut || f32.run(), &mut || step.run()]);
+        println!("{:34} {:6.3} {:6.3} {:6.2}", row.name, times[1], times[0], times[1] / times[0]);
+        times[1]
+    });
+    times.collect()
+}
+
+/// In memory, each row beside its ceiling.
+fn in_memory(rows: &[Row], brief: bool) {
+    let n = if brief { 1 << 16 } else { 1 << 24 };
+    let data = Data::new(n);
+    let (threads, level) = (rayon::current_num_threads(), Level::best());
+    println!(
+        "\n{n} parameters, {threads} threads, {level}; bytes a parameter that a step moves, and that are kept"
+    );
+    println!("{:34}     ns    f32  ratio  ceiling  ratio  moved   kept", "");
+    for row in rows {
+        let [mut f32, mut step] =
+            [rows[0], *row].map(|row| Step::new(row, &data, level, Parallelism::default()));
+        let mut ceilings = LAYOUTS.map(|apart| Ceiling::new(row, n, apart));
+        let [first, second, third] = ceilings.each_mut().map(|ceiling| move || ceiling.pass());
+        let timed: &mut [&mut dyn FnMut()] =
+            &mut [&mut || f32.run(), &mut || step.run(), &mut { first }, &mut { second }, &mut { third }];
+        let times = turns(n, (if brief { 1 } else { 31 }, 1), timed);
+        let (ceiling, ratio) =
+            (times[2..].iter().copied().fold(f64::INFINITY, f64::min), times[1] / times[0]);
+        print!("{:34} {:6.3} {:6.3} {ratio:6.2}", row.name, times[1], times[0]);
+        let (moved, kept) = (row.moved(), row.kept());
+        println!("   {ceiling:6.3} {:6.2} {moved:6.2} {kept:6.2}", times[1] / ceiling);
     }
 }
 
-fn steps(n: usize, level: Level, parallelism: Parallelism) -> Vec<Row> {
-    vec![
-        step::<f32, f32>("f32", n, level, parallelism, Format::F32),
-        step::<f32, f32>("bf16 state", n, level, parallelism, Format::Bf16),
-        step::<f32, bf16>("bf16 state and gradients", n, level, parallelism, Format::Bf16),
-        step::<bf16, bf16>("bf16 throughout", n, level, parallelism, Format::Bf16),
-        step::<f32, f32>("f16 state", n, level, parallelism, Format::F16),
-        step::<f32, f16>("f16 gradients", n, level, parallelism, Format::F32),
-    ]
-}
-
-impl From16 for f16 {
-    fn from_16(x: f32) -> Self {
-        Self::from_f32(x)
+/// What the times in the cache make of machines whose cores share memory.
+fn model(rows: &[Row], in_cache: &[f64]) {
+    const CORES: [usize; 4] = [8, 16, 32, 64];
+    println!(
+        "\nArithmetic, not measurement: the step on more cores like this one, that share some GB/s. It takes the longer"
+    );
+    println!(
+        "of its time in the cache over the cores, and its bytes over the GB/s; what is written is read before, lines of a"
+    );
+    println!(
+        "mirror too. Neither waits for the other, so a step is no faster than this. As times of that with f32:"
+    );
+    println!("{:34}  300 GB/s{:20}400 GB/s", "cores", "");
+    println!(
+        "{:34} {}",
+        "",
+        [CORES; 2].as_flattened().iter().map(|cores| format!("{cores:6} ")).collect::<String>()
+    );
+    for (row, time) in rows.iter().zip(in_cache) {
+        print!("{:34} ", row.name);
+        for bandwidth in [300.0, 400.0] {
+            for cores in CORES {
+                let on = |row: &Row, time: f64| (time / cores as f64).max(row.on_the_bus() / bandwidth);
+                print!("{:6.2} ", on(row, *time) / on(&rows[0], in_cache[0]));
+            }
+        }
+        println!();
     }
 }
 
 fn main() {
-    let test = std::env::args().any(|arg| arg == "--test");
-    let (rounds, count) = if test { (1, 1) } else { (101, 50) };
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let brief = args.iter().any(|arg| arg == "--test");
+    let filter = args.iter().find(|arg| !arg.starts_with('-')).map_or("", |arg| arg);
+    let picked = |row: &Row| row.name == "f32" || row.name.contains(filter);
+    let rows: Vec<_> = Row::ALL.into_iter().filter(picked).collect();
+    let mut best = vec![];
     for level in Level::available() {
-        let n = 1 << 14;
-        turns(&format!("2^14 {level}"), n, &mut steps(n, level, Parallelism::Serial), rounds, count);
+        let times = in_cache(&rows, level, brief);
+        if level == Level::best() {
+            best = times;
+        }
     }
-    let (n, rounds) = if test { (1 << 16, 1) } else { (1 << 24, 21) };
-    let mut rows = steps(n, Level::best(), Parallelism::RAYON);
-    rows.extend(STREAMS.map(|(name, streams)| ceiling(name, n, streams)));
-    rows[6..].iter_mut().for_each(|(_, row)| row(1));
-    turns("2^24, then ceilings:", n, &mut rows, rounds, 1);
+    in_memory(&rows, brief);
+    model(&rows, &best);
 }

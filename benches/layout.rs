@@ -12,6 +12,8 @@ mod ceiling;
 mod data;
 #[path = "step/parts.rs"]
 mod parts;
+#[path = "step/widest.rs"]
+mod widest;
 
 use data::{Data, Placed};
 use lanestep::{AdamW, Buffer, Optimizer, Parallelism};

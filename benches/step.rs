@@ -22,6 +22,8 @@ mod parts;
 mod tight;
 #[path = "step/turns.rs"]
 mod turns;
+#[path = "step/widest.rs"]
+mod widest;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};

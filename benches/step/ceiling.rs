@@ -5,6 +5,7 @@
 
 use super::data::Data;
 use super::parts::in_parts;
+use super::widest::widest;
 use std::hint::black_box;
 use wide::f32x16;
 
@@ -58,30 +59,6 @@ impl Passes {
         }
         in_parts(self.parallel, params, grads, state, add);
     }
-}
-
-/// With the widest vectors of this CPU.
-fn widest(body: impl FnOnce()) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f")]
-        fn avx512(body: impl FnOnce()) {
-            body();
-        }
-        #[target_feature(enable = "avx2")]
-        fn avx2(body: impl FnOnce()) {
-            body();
-        }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the feature has just been detected.
-            return unsafe { avx512(body) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the feature has just been detected.
-            return unsafe { avx2(body) };
-        }
-    }
-    body();
 }
 
 fn add<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
