@@ -103,7 +103,7 @@ impl<R> Optimizer<R> {
         for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.lens().0 > 0) {
             let found = tensor.params().code.format();
             if found != Format::Bf16 {
-                let name = self.layout.tensors().nth(index).map(|(name, ..)| name.to_owned());
+                let name = self.layout.iter().nth(index).map(|(name, _)| name.to_owned());
                 return Err(Error::Split { index, name, found });
             }
         }
