@@ -44,7 +44,8 @@ impl Code {
         matches!(self, Self::Signed8 | Self::Unsigned8)
     }
 
-    /// The bytes of `len` numbers of which the first is the `start`th of all. A block is cut nowhere but where its group ends.
+    /// The bytes of `len` numbers of one group, of which the first is the `start`th of all. A block is cut nowhere but where its group
+    /// ends.
     #[inline]
     pub(crate) const fn bytes(self, start: usize, len: usize) -> usize {
         match self {
@@ -55,7 +56,13 @@ impl Code {
         }
     }
 
-    /// The same if a slice of them is cut anywhere.
+    /// The bytes of the scale of a block.
+    #[inline]
+    pub(crate) const fn scale(self) -> usize {
+        if self.in_blocks() { SCALE } else { 0 }
+    }
+
+    /// Of a number where there are none.
     pub(crate) const fn width(self) -> usize {
         self.bytes(0, 1)
     }
