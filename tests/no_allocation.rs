@@ -36,6 +36,7 @@ fn main() {
     let cases =
         || AnyRule::all().into_iter().flat_map(|rule| Level::available().into_iter().map(move |l| (rule, l)));
     cases().for_each(|(rule, level)| serial(rule, level));
+    cases().for_each(|(rule, level)| kept(rule, level, Parallelism::Serial));
     trainer();
     #[cfg(feature = "rayon")]
     from_outside();
@@ -45,6 +46,7 @@ fn main() {
         let both = std::sync::Barrier::new(2);
         rayon::join(|| both.wait(), || both.wait());
         cases().for_each(|(rule, level)| parallel(rule, level));
+        cases().for_each(|(rule, level)| kept(rule, level, Parallelism::Rayon { grain: 64 }));
     });
     println!("no step allocated");
 }
@@ -64,6 +66,42 @@ fn serial(rule: AnyRule, level: Level) {
     });
     assert_eq!(counted, 0, "{rule:?} {level}");
 }
+
+/// State in blocks and at random, parameters in halves, and a copy of them.
+#[cfg(feature = "half")]
+fn kept(rule: AnyRule, level: Level, parallelism: Parallelism) {
+    use half::{bf16, f16};
+    use lanestep::{Format, Rounding};
+    const LEN: usize = 3000;
+    for (format, split) in [(Format::Block8, true), (Format::Bf16, false), (Format::F16, true)] {
+        let mut optimizer = Optimizer::new(rule, LEN).unwrap();
+        optimizer.set_level(level);
+        optimizer.set_parallelism(parallelism);
+        optimizer.set_ema(0.5).unwrap();
+        optimizer.set_state_format(None, format).unwrap();
+        optimizer.set_rounding(Rounding::Stochastic { seed: 1 });
+        optimizer.set_split(split).unwrap();
+        let (mut params, mut copy, mut grads) = ([bf16::ONE; LEN], [f16::ONE; LEN], [bf16::ONE; LEN]);
+        let mut masters = [0.0; LEN];
+        let counted = allocations(|| {
+            for _ in 0..3 {
+                let tensor = Tensor::zeroing(&mut params, &mut grads).mirrored(&mut copy);
+                let pipeline = Pipeline { measure_update: true, max_norm: Some(1.0), ..Pipeline::default() };
+                optimizer.step_with(&mut [tensor], &pipeline).unwrap();
+                if split {
+                    optimizer.masters(&[Tensor::of(&mut params)], &mut masters).unwrap();
+                    optimizer.set_masters(&masters, &mut [Tensor::of(&mut params)]).unwrap();
+                    optimizer.swap_ema(&mut [Tensor::of(&mut params)]).unwrap();
+                    optimizer.swap_ema(&mut [Tensor::of(&mut params)]).unwrap();
+                }
+            }
+        });
+        assert_eq!(counted, 0, "{rule:?} {level} {format}");
+    }
+}
+
+#[cfg(not(feature = "half"))]
+fn kept(_: AnyRule, _: Level, _: Parallelism) {}
 
 /// All that a trainer does around its steps, of which every tenth is skipped.
 fn trainer() {

@@ -1,22 +1,39 @@
 //! Formats at a level. Out of line, so that they are compiled once and not for each formula.
 
 use super::{Level, STREAMS};
-use crate::store::{Code, Random, Shelf, Source, Stream, block8};
+use crate::store::{BLOCK, Code, Random, Shelf, Source, Stream, block8};
 use core::ops::Range;
 
 /// How each of what an optimizer keeps is kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Codes {
+pub(crate) struct Codes<'a> {
     pub(super) all: [Code; STREAMS],
     /// Whether all are as they are computed with.
     pub(super) plain: bool,
-    /// Whether any are kept in blocks, which only multiples of [`BLOCK`](crate::store::BLOCK) and ends of groups may cut.
+    /// Whether any are kept in blocks, which only multiples of [`BLOCK`] and ends of groups may cut.
     pub(super) in_blocks: bool,
+    /// Where runs of a group end, and blocks with them.
+    ends: &'a [usize],
 }
 
-impl Codes {
+impl<'a> Codes<'a> {
     /// All as they are computed with.
-    pub(crate) const PLAIN: Self = Self { all: [Code::F32; STREAMS], plain: true, in_blocks: false };
+    pub(crate) const PLAIN: Self = Self::new(&[]);
+
+    #[inline]
+    pub(crate) const fn new(ends: &'a [usize]) -> Self {
+        Self { all: [Code::F32; STREAMS], plain: true, in_blocks: false, ends }
+    }
+
+    /// How many scales those `len` elements from the `start`th on have besides what they had if all were of one group.
+    pub(super) fn more_scales(&self, start: usize, len: usize) -> usize {
+        if !self.in_blocks {
+            return 0;
+        }
+        let ends = &self.ends[self.ends.partition_point(|end| *end <= start)..];
+        let within = ends.iter().take_while(|end| **end < start + len);
+        within.filter(|end| !end.is_multiple_of(BLOCK)).count()
+    }
 
     #[inline]
     pub(crate) fn set(&mut self, which: usize, code: Code) {

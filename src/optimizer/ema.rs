@@ -141,10 +141,11 @@ impl<R> Optimizer<R> {
             ema.swapped = !ema.swapped;
             return Ok(());
         }
-        let params = tensors.iter_mut().map(|tensor| tensor.params_mut().into_plain());
-        let params = params.collect::<Option<Vec<_>>>().ok_or(Error::SwapFormat)?;
+        if tensors.iter().any(|tensor| tensor.params().plain().is_none()) {
+            return Err(Error::SwapFormat);
+        }
         let mut rest = ema.average.plain_mut().unwrap_or_default();
-        for params in params {
+        for params in tensors.iter_mut().filter_map(|tensor| tensor.params_mut().into_plain()) {
             let (here, after) = rest.split_at_mut(params.len());
             params.swap_with_slice(here);
             rest = after;

@@ -182,6 +182,7 @@ impl Slot {
     }
 
     /// The first of some numbers that is not as it should be.
+    #[cfg(feature = "checkpoint")]
     pub(super) fn find(&self, range: Range<usize>, mut is: impl FnMut(f32) -> bool) -> Option<usize> {
         let mut chunk = [0.0_f32; CHUNK];
         range.clone().step_by(CHUNK).find_map(|start| {

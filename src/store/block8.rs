@@ -47,6 +47,7 @@ const fn octave(signed: bool) -> u32 {
 }
 
 /// Whether a block may have it.
+#[cfg(any(test, feature = "checkpoint"))]
 pub(crate) fn is_scale(signed: bool, scale: f32) -> bool {
     let bits = scale.to_bits();
     bits == 0 || bits.is_multiple_of(LEAST) && (1..=254 - octave(signed)).contains(&(bits >> 23))

@@ -12,14 +12,14 @@ use lanestep::{
 
 /// Numbers in a format.
 #[derive(Clone, Debug)]
-enum Numbers {
+pub enum Numbers {
     F32(Vec<f32>),
     Bf16(Vec<bf16>),
     F16(Vec<f16>),
 }
 
 impl Numbers {
-    fn new(numbers: &[f32], format: Format) -> Self {
+    pub fn new(numbers: &[f32], format: Format) -> Self {
         let numbers = numbers.iter().copied();
         match format {
             Format::Bf16 => Self::Bf16(numbers.map(bf16::from_f32).collect()),
@@ -28,7 +28,7 @@ impl Numbers {
         }
     }
 
-    fn to_f32(&self) -> Vec<f32> {
+    pub fn to_f32(&self) -> Vec<f32> {
         match self {
             Self::F32(numbers) => numbers.clone(),
             Self::Bf16(numbers) => numbers.iter().map(|x| x.to_f32()).collect(),
@@ -36,7 +36,15 @@ impl Numbers {
         }
     }
 
-    fn tensor<'a>(&'a mut self, grads: &'a mut Self, zeroing: bool) -> Tensor<'a> {
+    pub const fn format(&self) -> Format {
+        match self {
+            Self::F32(_) => Format::F32,
+            Self::Bf16(_) => Format::Bf16,
+            Self::F16(_) => Format::F16,
+        }
+    }
+
+    pub fn tensor<'a>(&'a mut self, grads: &'a mut Self, zeroing: bool) -> Tensor<'a> {
         match self {
             Self::F32(params) => grads.under(params, zeroing),
             Self::Bf16(params) => grads.under(params, zeroing),
@@ -56,13 +64,13 @@ impl Numbers {
     }
 }
 
-fn read(optimizer: &Optimizer<AnyRule>, name: &str) -> Vec<f32> {
+pub fn read(optimizer: &Optimizer<AnyRule>, name: &str) -> Vec<f32> {
     let mut numbers = vec![0.0; optimizer.len()];
     optimizer.read_state(name, &mut numbers).unwrap();
     numbers
 }
 
-fn ways(index: usize) -> impl Iterator<Item = (Level, Parallelism)> {
+pub fn ways(index: usize) -> impl Iterator<Item = (Level, Parallelism)> {
     let parallelisms = parallelisms();
     let parallelism = move |k| parallelisms[(index + k) % parallelisms.len()];
     Level::available().into_iter().enumerate().map(move |(k, level)| (level, parallelism(k)))

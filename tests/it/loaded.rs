@@ -42,11 +42,24 @@ pub fn load(bytes: &[u8]) -> bool {
     let mut other = loaded(&optimizer);
     optimizer.set_parallelism(Parallelism::Serial);
     other.set_parallelism(Parallelism::Serial);
-    let (mut others, grads) = (params.clone(), vec![0.5; len]);
-    optimizer.step(&mut params, &grads).expect("right lengths");
-    other.step(&mut others, &grads).expect("right lengths");
+    let mut others = params.clone();
+    step(&mut optimizer, &mut params);
+    step(&mut other, &mut others);
     crate::cases::assert_bits(&others, &params, &"a step later");
     true
+}
+
+/// If there are lower halves, of their upper ones, which are ones.
+fn step(optimizer: &mut Optimizer<AnyRule>, params: &mut [f32]) {
+    let grads = vec![0.5_f32; params.len()];
+    #[cfg(feature = "half")]
+    if optimizer.is_split() {
+        let mut upper = vec![half::bf16::ONE; params.len()];
+        let tensors = &mut [Tensor::new(&mut upper, &grads)];
+        optimizer.step_with(tensors, &lanestep::Pipeline::default()).expect("halves");
+        return optimizer.masters(&[Tensor::of(&mut upper)], params).expect("halves");
+    }
+    optimizer.step(params, &grads).expect("right lengths");
 }
 
 #[cfg(test)]

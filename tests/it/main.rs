@@ -39,6 +39,8 @@ mod formats;
 mod fuzzed;
 #[cfg(feature = "serde")]
 mod golden;
+#[cfg(all(feature = "checkpoint", feature = "half"))]
+mod kept;
 #[cfg(feature = "checkpoint")]
 mod loaded;
 #[cfg(feature = "serde")]
@@ -59,6 +61,8 @@ mod saved;
 mod schedule;
 #[cfg(feature = "serde")]
 mod shifts;
+#[cfg(all(feature = "half", feature = "serde"))]
+mod split;
 #[cfg(feature = "serde")]
 mod subnormal;
 #[cfg(feature = "serde")]
