@@ -55,7 +55,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) parallelism: Parallelism,
     pub(crate) beside: Beside,
     /// How what an optimizer keeps is kept.
-    pub(crate) codes: &'a Codes,
+    pub(crate) codes: &'a Codes<'a>,
     pub(crate) rounding: Rounds<'a>,
 }
 

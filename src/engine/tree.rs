@@ -14,7 +14,7 @@ pub(super) struct Part<'s, 'a, 'b> {
     /// By reference, as so many slices would be moved about in every step. What there is none of is empty.
     pub(super) state: &'s mut [&'a mut [u8]],
     /// How each of them is kept.
-    pub(super) codes: &'s Codes,
+    pub(super) codes: &'s Codes<'s>,
 }
 
 /// Room for the state of a part that was taken out of another.
@@ -24,7 +24,7 @@ impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
     pub(super) fn new(
         tensors: &'a mut [Tensor<'b>],
         state: &'s mut [&'a mut [u8]],
-        codes: &'s Codes,
+        codes: &'s Codes<'s>,
     ) -> Self {
         let len = tensors.iter().map(Tensor::len).sum();
         Self { start: 0, len, span: Span::new(tensors), state, codes }
@@ -39,7 +39,7 @@ impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
         let (span, rest) = take(&mut self.span).split_at(len);
         for ((front, slot), code) in room.iter_mut().zip(&mut *self.state).zip(self.codes.all) {
             if !slot.is_empty() {
-                (*front, *slot) = take(slot).split_at_mut(code.bytes(start, len));
+                (*front, *slot) = take(slot).split_at_mut(self.codes.bytes(code, start, len));
             }
         }
         (self.start, self.len, self.span) = (start + len, self.len - len, rest);

@@ -97,7 +97,7 @@ impl<R: Rule> Optimizer<R> {
 
         let random = self.random();
         let rounding = Rounds { random: random.as_ref(), stochastic: self.rounding != Rounding::Nearest };
-        let (mut state, mut codes): ([_; STREAMS], _) = (Default::default(), Codes::PLAIN);
+        let (mut state, mut codes): ([_; STREAMS], _) = (Default::default(), Codes::new(&self.ends));
         for (which, (place, slot)) in state.iter_mut().zip(&mut self.state).enumerate() {
             codes.set(which, slot.code);
             *place = slot.bytes_mut();

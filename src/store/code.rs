@@ -6,7 +6,7 @@ use super::Format;
 pub(crate) const BLOCK: usize = 256;
 
 /// The bytes of a scale.
-pub(super) const SCALE: usize = 4;
+pub(crate) const SCALE: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Code {
@@ -44,7 +44,8 @@ impl Code {
         matches!(self, Self::Signed8 | Self::Unsigned8)
     }
 
-    /// The bytes of `len` numbers of which the first is the `start`th of all. A block is cut nowhere but where its group ends.
+    /// The bytes of `len` numbers of one run of a group, of which the first is the `start`th of all. A block is cut nowhere but
+    /// where the run ends.
     #[inline]
     pub(crate) const fn bytes(self, start: usize, len: usize) -> usize {
         match self {
