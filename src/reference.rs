@@ -56,7 +56,8 @@ pub fn rmsprop(o: &RmsProp, _t: u64, p: &mut [f32], g: &[f32], s: &mut [Vec<f32>
         if o.centered {
             let a = average(s[slot + 1][i], g, o.alpha);
             s[slot + 1][i] = flush(a);
-            mean_square = flush(v - square(a));
+            let variance = flush(v - square(a));
+            mean_square = if variance < 0.0 { v } else { variance };
         }
         let root = mean_square.sqrt() + o.eps as f32;
         if o.momentum == 0.0 {

@@ -10,7 +10,7 @@ mod sixteen;
 mod stream;
 mod tile;
 
-pub(crate) use code::{BLOCK, Code};
+pub(crate) use code::{BLOCK, Code, SCALE};
 pub use element::Element;
 pub(crate) use random::Random;
 pub(crate) use shelf::Shelf;

@@ -1,7 +1,7 @@
 //! Formats at a level. Out of line, so that they are compiled once and not for each formula.
 
 use super::{Level, STREAMS};
-use crate::store::{BLOCK, Code, Random, Shelf, Source, Stream, block8};
+use crate::store::{BLOCK, Code, Random, SCALE, Shelf, Source, Stream, block8};
 use core::ops::Range;
 
 /// How each of what an optimizer keeps is kept.
@@ -20,19 +20,9 @@ impl<'a> Codes<'a> {
     /// All as they are computed with.
     pub(crate) const PLAIN: Self = Self::new(&[]);
 
-    #[inline]
+    /// The same, until they are [`set`](Self::set).
     pub(crate) const fn new(ends: &'a [usize]) -> Self {
         Self { all: [Code::F32; STREAMS], plain: true, in_blocks: false, ends }
-    }
-
-    /// How many scales those `len` elements from the `start`th on have besides what they had if all were of one group.
-    pub(super) fn more_scales(&self, start: usize, len: usize) -> usize {
-        if !self.in_blocks {
-            return 0;
-        }
-        let ends = &self.ends[self.ends.partition_point(|end| *end <= start)..];
-        let within = ends.iter().take_while(|end| **end < start + len);
-        within.filter(|end| !end.is_multiple_of(BLOCK)).count()
     }
 
     #[inline]
@@ -40,6 +30,18 @@ impl<'a> Codes<'a> {
         self.all[which] = code;
         self.plain &= code == Code::F32;
         self.in_blocks |= code.in_blocks();
+    }
+
+    /// The bytes of `len` elements of some stream, of which the first is the `start`th of all, whatever groups they are of.
+    pub(super) fn bytes(&self, code: Code, start: usize, len: usize) -> usize {
+        let bytes = code.bytes(start, len);
+        if !code.in_blocks() {
+            return bytes;
+        }
+        // Each seam within a block makes two of it.
+        let first = self.ends.partition_point(|end| *end <= start);
+        let seams = self.ends[first..].iter().take_while(|end| **end < start + len);
+        bytes + SCALE * seams.filter(|end| !end.is_multiple_of(BLOCK)).count()
     }
 }
 

@@ -65,15 +65,13 @@ impl<'a, const S: usize> State<'a, S> {
         Self { start, len, slots, codes, bytes }
     }
 
-    /// That of the first `len` elements, but what is in blocks, of which nothing is taken.
-    fn streams(&mut self, len: usize) -> [Stream<'a>; S] {
-        let (at, codes, mut k) = (self.start, self.codes, 0..S);
-        (self.start, self.len) = (at + len, self.len - len);
-        self.bytes.each_mut().map(|bytes| {
-            let code = k.next().map(|k| codes[k]).filter(|code| !code.in_blocks());
-            let bytes = bytes.split_off_mut(..code.map_or(0, |code| code.bytes(at, len))).unwrap_or_default();
-            Stream { code: code.unwrap_or_default(), bytes }
-        })
+    /// One slot of the first `len` elements; of what is in blocks, nothing is taken.
+    fn split_off_slot(&mut self, k: usize, len: usize) -> Stream<'a> {
+        let code = self.codes[k];
+        if code.in_blocks() {
+            return Stream::default();
+        }
+        Stream { code, bytes: self.bytes[k].split_off_mut(..code.bytes(self.start, len)).unwrap_or_default() }
     }
 }
 
@@ -199,24 +197,26 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
             let state = state.split_off(len).bytes.map(numbers_mut::<u16>);
             walk(level, formula, Streams { params: p, grads, state });
         } else {
-            let mut slots = state.streams(len);
-            let mut numbers = scratch.state.each_mut().map(|numbers| &mut numbers[first..first + len]);
-            for (slot, numbers) in slots.iter().zip(&mut numbers).filter(|(slot, _)| slot.code != Code::F32) {
-                codec::decode(level, slot.as_source(), &[], numbers);
-            }
-            let mut places = slots.iter_mut().zip(&mut numbers);
-            let state_here = [(); S].map(|()| match places.next() {
-                // Of what is in blocks there is nothing here.
-                Some((slot, _)) if !slot.bytes.is_empty() && slot.code == Code::F32 => {
-                    numbers_mut(slot.bytes)
-                }
-                Some((_, numbers)) => &mut **numbers,
-                None => &mut [],
-            });
-            walk(level, formula, Streams { params: p, grads, state: state_here });
-            for ((slot, numbers), which) in slots.iter_mut().zip(&numbers).zip(state.slots) {
+            // Loops, as arrays that are mapped are moved about in pieces, which takes longer than all else here.
+            let mut slots: [Stream<'_>; S] = from_fn(|_| Stream::default());
+            let mut s: [&mut [f32]; S] = from_fn(|_| Default::default());
+            let places = first..first + len;
+            for (k, (slot, numbers)) in slots.iter_mut().zip(&mut scratch.state).enumerate() {
+                *slot = state.split_off_slot(k, len);
                 if slot.code != Code::F32 {
-                    rounding.encode(level, (which, at), numbers, slot, random);
+                    codec::decode(level, slot.as_source(), &[], &mut numbers[places.clone()]);
+                }
+            }
+            (state.start, state.len) = (at + len, state.len - len);
+            for ((s, slot), numbers) in s.iter_mut().zip(&mut slots).zip(&mut scratch.state) {
+                // Of what is in blocks there is nothing here.
+                let plain = slot.code == Code::F32 && !slot.bytes.is_empty();
+                *s = if plain { numbers_mut(slot.bytes) } else { &mut numbers[places.clone()] };
+            }
+            walk(level, formula, Streams { params: p, grads, state: s });
+            for ((slot, numbers), which) in slots.iter_mut().zip(&scratch.state).zip(state.slots) {
+                if slot.code != Code::F32 {
+                    rounding.encode(level, (which, at), &numbers[places.clone()], slot, random);
                 }
             }
         }

@@ -36,11 +36,10 @@ impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
         's: 'r,
     {
         let start = self.start;
-        let more = self.codes.more_scales(start, len);
         let (span, rest) = take(&mut self.span).split_at(len);
         for ((front, slot), code) in room.iter_mut().zip(&mut *self.state).zip(self.codes.all) {
             if !slot.is_empty() {
-                (*front, *slot) = take(slot).split_at_mut(code.bytes(start, len) + more * code.scale());
+                (*front, *slot) = take(slot).split_at_mut(self.codes.bytes(code, start, len));
             }
         }
         (self.start, self.len, self.span) = (start + len, self.len - len, rest);

@@ -8,9 +8,9 @@
 //! momentum != 0:   b = b*momentum + g/r ;  p = p - lr*b
 //! ```
 //!
-//! `eps` stands outside the root, as in PyTorch; TensorFlow, optax and others have it inside. The centered variance
-//! `v - a*a` is not kept from falling below zero, and its root is NaN then, as in PyTorch; but a subnormal one counts as
-//! zero.
+//! `eps` stands outside the root, as in PyTorch; TensorFlow, optax and others have it inside. A centered variance `v - a*a`
+//! that is subnormal counts as zero. Where roundings put it below zero, as they do for a gradient that hardly varies, above all in
+//! what is kept of both in fewer bits, `r = sqrt(v) + eps`, so that the step is no longer than the plain one; in PyTorch it is NaN.
 //!
 //! Tieleman & Hinton, *Lecture 6.5: RMSProp*, COURSERA Neural Networks for Machine Learning, 2012. Centered: Graves,
 //! *Generating Sequences With Recurrent Neural Networks*, <https://arxiv.org/abs/1308.0850>.
@@ -71,7 +71,8 @@ impl<const MOMENTUM: bool, const S: usize> Formula<S> for Step<MOMENTUM> {
         let mut mean_square = s[k];
         if S > k + 1 {
             s[k + 1] = self.mean.update(s[k + 1], g);
-            mean_square = (s[k] - square(s[k + 1])).flush();
+            let variance = (s[k] - square(s[k + 1])).flush();
+            mean_square = L::select(variance.less(g.splat(0.0)), s[k], variance);
         }
         let root = mean_square.sqrt() + self.eps;
         if !MOMENTUM {

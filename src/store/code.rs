@@ -6,7 +6,7 @@ use super::Format;
 pub(crate) const BLOCK: usize = 256;
 
 /// The bytes of a scale.
-pub(super) const SCALE: usize = 4;
+pub(crate) const SCALE: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Code {
@@ -44,8 +44,8 @@ impl Code {
         matches!(self, Self::Signed8 | Self::Unsigned8)
     }
 
-    /// The bytes of `len` numbers of one group, of which the first is the `start`th of all. A block is cut nowhere but where its group
-    /// ends.
+    /// The bytes of `len` numbers of one run of a group, of which the first is the `start`th of all. A block is cut nowhere but
+    /// where the run ends.
     #[inline]
     pub(crate) const fn bytes(self, start: usize, len: usize) -> usize {
         match self {
@@ -54,12 +54,6 @@ impl Code {
             Self::Signed8 | Self::Unsigned8 if len == 0 => 0,
             Self::Signed8 | Self::Unsigned8 => len + SCALE * (start % BLOCK + len).div_ceil(BLOCK),
         }
-    }
-
-    /// The bytes of the scale of a block.
-    #[inline]
-    pub(crate) const fn scale(self) -> usize {
-        if self.in_blocks() { SCALE } else { 0 }
     }
 
     /// The bytes of one number, where there are no scales.

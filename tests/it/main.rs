@@ -29,6 +29,8 @@ mod witness;
 // These find or read options by their names.
 #[cfg(feature = "serde")]
 mod bits;
+#[cfg(all(feature = "half", feature = "checkpoint"))]
+mod blocks;
 #[cfg(feature = "checkpoint")]
 mod checkpoint;
 #[cfg(feature = "serde")]

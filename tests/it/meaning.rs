@@ -74,19 +74,16 @@ fn what_an_average_does_not_keep_is_taken_in_f64() {
     assert_eq!(optimizer.state("exp_avg_sq").unwrap(), [1e-3_f32]);
 }
 
-/// As in PyTorch: rounding may leave the mean square a little under the square of the mean.
+/// Rounding may leave the mean square a little under the square of the mean: the parameter is NaN then in PyTorch, and not here.
 #[test]
-fn the_centered_variance_is_not_kept_from_falling_below_zero() {
+fn a_centered_variance_below_zero_is_none() {
     let rng = &mut fastrand::Rng::with_seed(0);
     let grads: Vec<f32> = (0..200).map(|_| rng.f32() + 0.5).collect();
     let rule = RmsProp { alpha: 0.5, centered: true, ..RmsProp::default() };
     let (params, optimizer) = run(rule, &[0.0; 200], &vec![&grads[..]; 200]);
     let (v, a) = (optimizer.state("square_avg").unwrap(), optimizer.state("grad_avg").unwrap());
-    let below = v.iter().zip(a).map(|(v, a)| v - a * a < 0.0);
-    assert!(below.clone().any(|below| below), "no variance fell below zero");
-    for (below, p) in below.zip(params) {
-        assert!(!below || p.is_nan());
-    }
+    assert!(v.iter().zip(a).any(|(v, a)| v - a * a < 0.0), "no variance fell below zero");
+    assert!(params.iter().all(|p| p.is_finite()));
 }
 
 #[test]
