@@ -3,6 +3,8 @@
 #[path = "../../tests/it/cases.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
 mod cases;
+#[path = "../../tests/it/coded.rs"]
+pub mod coded;
 #[path = "../../tests/it/fuzzed.rs"]
 pub mod fuzzed;
 #[path = "../../tests/it/loaded.rs"]

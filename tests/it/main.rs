@@ -34,6 +34,8 @@ mod blocks;
 #[cfg(feature = "checkpoint")]
 mod checkpoint;
 #[cfg(feature = "serde")]
+mod coded;
+#[cfg(feature = "serde")]
 mod errors;
 #[cfg(all(feature = "half", feature = "serde"))]
 mod formats;
