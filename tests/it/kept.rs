@@ -341,7 +341,6 @@ fn codes_where_a_group_has_no_such_state_must_be_zeros() {
     let mut broken = file.clone();
     let (codes, scales) = (place(&file, "state.params.exp_avg"), place(&file, "scales.exp_avg"));
     broken[codes + 4] = 100;
-    assert!(load(&broken), "of a block of zeros");
     broken.copy_within(scales..scales + 4, scales + 4);
     let error = open(&broken).unwrap().optimizer::<AnyRule>(6).unwrap_err().to_string();
     assert_eq!(error, "group 1 has no state \"exp_avg\", but what is given for it is not zero at 4");
