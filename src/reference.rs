@@ -20,7 +20,7 @@
 
 mod format;
 
-pub use format::{bf16, block8, f16, from_block8, philox, random16};
+pub use format::{bf16, block8, f16, from_block8, philox, positive_f16, random16};
 
 use crate::{
     AdEmaMix, AdaBelief, Adadelta, Adagrad, Adam, AdamW, AdamWScheduleFree, Adamax, Adan, Adopt, Asgd,

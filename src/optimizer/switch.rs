@@ -59,9 +59,9 @@ impl<R: Rule> Optimizer<R> {
 
         // Squares without a sign get one where the new rule's may be negative.
         let mut recoded: Vec<Slot> = Vec::new();
-        for slot in self.state.iter().filter(|slot| slot.code == Code::Unsigned8) {
+        for slot in self.state.iter().filter(|slot| slot.code.is_positive()) {
             if new.names.contains(&slot.name) && !new.rule.non_negative(slot.name) {
-                recoded.push(slot.converted(Code::Signed8, self.taken())?);
+                recoded.push(slot.converted(Code::new(slot.format(), true), self.taken())?);
             }
         }
 

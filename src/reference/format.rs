@@ -61,6 +61,13 @@ pub fn f16(x: f32, random: Option<u16>) -> f32 {
     })
 }
 
+/// The same for what is never negative: the least code for what would be zero and is not.
+#[must_use]
+pub fn positive_f16(x: f32, random: Option<u16>) -> f32 {
+    let kept = f16(x, random);
+    if kept == 0.0 && flush(x) != 0.0 { (two_to(-24) as f32).copysign(x) } else { kept }
+}
+
 /// To so many binary places behind the first, counted under `least` as they are in that. `up` says whether a part of the last
 /// place becomes a whole one, given also if what is before it is odd.
 fn round(x: f32, places: i32, least: f64, largest: f64, up: impl Fn(f64, bool) -> bool) -> f32 {
@@ -85,8 +92,8 @@ fn round(x: f32, places: i32, least: f64, largest: f64, up: impl Fn(f64, bool) -
 ///
 /// The scale is the least power of two, from 2^-126 on, of which all finite magnitudes are at most 2^31 times it, or if signed
 /// 2^15 times; but zero if they are zeros. A number becomes the code below it, or the one above if it is at least
-/// `1 - (r + 0.5) / 65536` of the way there; the one below if the one above is no `f32`; and the least, not zero, if they are not
-/// signed. Subnormal numbers are zeros, and neither zeros nor NaN have signs.
+/// `1 - (r + 0.5) / 65536` of the way there; the one below if the one above is no `f32`; the least, not zero, if they are not
+/// signed; and zero if they are, and it is less than an eighth of the least. Subnormal numbers are zeros, and neither zeros nor NaN have signs.
 #[must_use]
 pub fn block8(signed: bool, x: &[f32], random: &[u16]) -> (f32, Vec<u8>) {
     let (octaves, infinity) = if signed { (15, 126) } else { (31, 254) };
@@ -107,7 +114,8 @@ pub fn block8(signed: bool, x: &[f32], random: &[u16]) -> (f32, Vec<u8>) {
             let (low, high) = (numbers[below], numbers.get(below + 1).copied().unwrap_or(f64::INFINITY));
             let needed = (high - low) * (1.0 - (f64::from(r) + 0.5) / 65_536.0);
             let least = !signed && magnitude > 0.0 && below == 0;
-            (if magnitude - low >= needed || least { below + 1 } else { below }) as u8
+            let lost = signed && magnitude < numbers[1] / 8.0;
+            (if magnitude - low >= needed && !lost || least { below + 1 } else { below }) as u8
         } else if magnitude.is_nan() {
             infinity + 1
         } else {

@@ -17,7 +17,8 @@
 //!
 //! Numbers that are not negative span 2^30 in a block, and one that is not zero stays so: what is less than the least code is
 //! that. Where it divides as a second moment, the update may be smaller than it should be, but never blow up. Signed numbers
-//! span 2^14, and what is less than their least code is that or zero, at random.
+//! span 2^14, and what is less than their least code is that or zero, at random; but zero if it is less than an eighth of it, so
+//! that chance makes nothing more than eight times as large.
 //!
 //! All is rounded at random, up as often as the number is near to what is above it: a moment that decays by less than half of a
 //! place in each step must not stay where it is. In expectation the result is the number, but for a 2^17th of the gap between
@@ -27,6 +28,8 @@
 //! huge number makes the least code, or of signed ones that or zero, of what is about 2^30, or 2^14, times smaller, and changes
 //! nothing else. In the last octave of an `f32`, where what is above the last code would be infinite, numbers become that code.
 
+/// Under an eighth of the least code, in units of the scale, signed numbers are zero.
+const LOST: f32 = 1.125 / 8.0;
 /// In the place of random bits, rounds to the nearest: up from halfway, less a 2^17th of the gap.
 pub(crate) const NEAREST: u16 = 0x8000;
 
@@ -127,6 +130,7 @@ fn encode_codes<const SIGNED: bool>(scale: u32, top: u32, from: &[f32], random: 
         *to = if SIGNED {
             let reached = f32::from_bits(magnitude.max(much_less)) * inverse;
             let needed = (65_535.5 - random as i32 as f32) * (1.125 / 65_536.0);
+            let needed = if needed < LOST { LOST } else { needed };
             let code = if magnitude < least && reached < needed { 0 } else { code };
             // That of a NaN depends on the CPU.
             let has_sign = code != 0 && magnitude <= INFINITY;
@@ -267,7 +271,7 @@ mod tests {
             let scale = f64::from(scale(&encoded(signed, &[largest], &[0])));
             for _ in 0..60 {
                 // As often below the least code as in each of some octaves.
-                let from = if signed { 0.0 } else { 1.125 };
+                let from = if signed { f64::from(LOST) } else { 1.125 };
                 let x = (scale * (from + rng.f64() * f64::from(1_u32 << rng.u32(..14)))) as f32;
                 let mut sum = 0.0;
                 for bits in (0..=u16::MAX).collect::<Vec<_>>().chunks(BLOCK - 1) {

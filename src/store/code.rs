@@ -14,6 +14,8 @@ pub enum Code {
     F32,
     Bf16,
     F16,
+    /// Of what is never negative. What is not zero is not kept as zero.
+    PositiveF16,
     Signed8,
     Unsigned8,
 }
@@ -24,7 +26,8 @@ impl Code {
         match format {
             Format::F32 => Self::F32,
             Format::Bf16 => Self::Bf16,
-            Format::F16 => Self::F16,
+            Format::F16 if signed => Self::F16,
+            Format::F16 => Self::PositiveF16,
             Format::Block8 if signed => Self::Signed8,
             Format::Block8 => Self::Unsigned8,
         }
@@ -34,9 +37,14 @@ impl Code {
         match self {
             Self::F32 => Format::F32,
             Self::Bf16 => Format::Bf16,
-            Self::F16 => Format::F16,
+            Self::F16 | Self::PositiveF16 => Format::F16,
             Self::Signed8 | Self::Unsigned8 => Format::Block8,
         }
+    }
+
+    /// Whether it is for what is never negative.
+    pub(crate) const fn is_positive(self) -> bool {
+        matches!(self, Self::PositiveF16 | Self::Unsigned8)
     }
 
     /// Whether numbers share scales, and so are written a block at a time.
@@ -50,7 +58,7 @@ impl Code {
     pub(crate) const fn bytes(self, start: usize, len: usize) -> usize {
         match self {
             Self::F32 => 4 * len,
-            Self::Bf16 | Self::F16 => 2 * len,
+            Self::Bf16 | Self::F16 | Self::PositiveF16 => 2 * len,
             Self::Signed8 | Self::Unsigned8 if len == 0 => 0,
             Self::Signed8 | Self::Unsigned8 => len + SCALE * (start % BLOCK + len).div_ceil(BLOCK),
         }
@@ -61,7 +69,7 @@ impl Code {
     pub(crate) const fn width(self) -> usize {
         match self {
             Self::F32 => 4,
-            Self::Bf16 | Self::F16 => 2,
+            Self::Bf16 | Self::F16 | Self::PositiveF16 => 2,
             Self::Signed8 | Self::Unsigned8 => 1,
         }
     }

@@ -25,7 +25,7 @@ pub(crate) const fn to_bf16(x: f32, random: u16) -> u16 {
 /// dropped, it is so but for a 2^17th of the least code. From 65,504 on, where the next would be infinity, numbers are rounded
 /// to the nearest: no luck makes a finite one infinite.
 #[inline(always)]
-pub(crate) fn encode_f16(from: &[f32], random: &[u16], to: &mut [u16]) {
+pub(crate) fn encode_f16<const POSITIVE: bool>(from: &[f32], random: &[u16], to: &mut [u16]) {
     /// Halfway between the largest number and 2^16.
     const BEYOND: u32 = 0x477f_f000;
     /// From here on, the last place is 1.
@@ -40,6 +40,8 @@ pub(crate) fn encode_f16(from: &[f32], random: &[u16], to: &mut [u16]) {
         let (nearest, part) = (sum.to_bits() - ONES.to_bits(), units - (sum - ONES));
         let needed = (65_535.5 - random as i32 as f32) * (1.0 / 65_536.0);
         let subnormal = nearest + u32::from(part >= needed) - u32::from(part < needed - 1.0);
+        let lost = POSITIVE && subnormal == 0 && magnitude >= 1 << 23;
+        let subnormal = if lost { 1 } else { subnormal };
         let code = if magnitude < LEAST { subnormal } else { rounded.min(0x7bff) };
         let code = if magnitude >= BEYOND { 0x7c00 } else { code };
         let quiet = magnitude >> 13 & 0x3ff | 0x7e00;
@@ -58,7 +60,7 @@ mod tests {
     }
 
     fn encode_f16(from: &[f32], random: &[u16], to: &mut [f16]) {
-        super::encode_f16(from, random, bytemuck::cast_slice_mut(to));
+        super::encode_f16::<false>(from, random, bytemuck::cast_slice_mut(to));
     }
 
     fn rounded(x: f32, random: u16) -> [f32; 2] {

@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
         // By constants, which are shifts.
         match self.code {
             Code::F32 => self.bytes.len() / 4,
-            Code::Bf16 | Code::F16 => self.bytes.len() / 2,
+            Code::Bf16 | Code::F16 | Code::PositiveF16 => self.bytes.len() / 2,
             Code::Signed8 | Code::Unsigned8 => self.bytes.len(),
         }
     }
@@ -82,7 +82,7 @@ impl<'a> Source<'a> {
     pub(crate) fn decode(self, to: &mut [f32]) {
         match self.code {
             Code::Bf16 => sixteen::decode_bf16(numbers(self.bytes), to),
-            Code::F16 => sixteen::decode_f16(numbers(self.bytes), to),
+            Code::F16 | Code::PositiveF16 => sixteen::decode_f16(numbers(self.bytes), to),
             _ => to.copy_from_slice(numbers(self.bytes)),
         }
     }
@@ -121,7 +121,8 @@ impl<'a> Stream<'a> {
     pub(crate) fn encode(&mut self, from: &[f32]) {
         match self.code {
             Code::Bf16 => sixteen::encode_bf16(from, numbers_mut(self.bytes)),
-            Code::F16 => sixteen::encode_f16(from, numbers_mut(self.bytes)),
+            Code::F16 => sixteen::encode_f16::<false>(from, numbers_mut(self.bytes)),
+            Code::PositiveF16 => sixteen::encode_f16::<true>(from, numbers_mut(self.bytes)),
             _ => numbers_mut(self.bytes).copy_from_slice(from),
         }
     }
@@ -131,7 +132,8 @@ impl<'a> Stream<'a> {
     pub(crate) fn encode_stochastically(&mut self, from: &[f32], random: &[u16]) {
         match self.code {
             Code::Bf16 => round::encode_bf16(from, random, numbers_mut(self.bytes)),
-            Code::F16 => round::encode_f16(from, random, numbers_mut(self.bytes)),
+            Code::F16 => round::encode_f16::<false>(from, random, numbers_mut(self.bytes)),
+            Code::PositiveF16 => round::encode_f16::<true>(from, random, numbers_mut(self.bytes)),
             _ => numbers_mut(self.bytes).copy_from_slice(from),
         }
     }

@@ -359,7 +359,8 @@ pub fn round(
     };
     match format {
         Format::Bf16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::bf16(*x, random(i))),
-        Format::F16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::f16(*x, random(i))),
+        Format::F16 if signed => (0..).zip(numbers).for_each(|(i, x)| *x = reference::f16(*x, random(i))),
+        Format::F16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::positive_f16(*x, random(i))),
         Format::Block8 => {
             let mut first = 0;
             while first < numbers.len() {
