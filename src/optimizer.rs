@@ -292,8 +292,12 @@ impl<R: fmt::Debug> fmt::Debug for Optimizer<R> {
 }
 
 /// How a slot is kept in a format.
-fn code<R: Rule>(members: &[Member<R>], name: &'static str, format: Format) -> Code {
-    let mut having = members.iter().filter(|member| member.names.contains(&name));
+fn code<'m, R: Rule + 'm>(
+    members: impl IntoIterator<Item = &'m Member<R>>,
+    name: &'static str,
+    format: Format,
+) -> Code {
+    let mut having = members.into_iter().filter(|member| member.names.contains(&name));
     Code::new(format, having.any(|member| !member.rule.non_negative(name)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::group::{Group, Member, gather, scatter};
 use super::slot::Slot;
-use super::{Optimizer, place_slots};
+use super::{Optimizer, code, place_slots};
 use crate::engine::SLOTS;
 use crate::store::Code;
 use crate::{Error, Rule};
@@ -57,11 +57,14 @@ impl<R: Rule> Optimizer<R> {
             added.push(Slot::new(name, code, &self.ends, taken).ok_or(memory)?);
         }
 
-        // Squares without a sign get one where the new rule's may be negative.
+        // What had no sign gets one where the new rule's may be negative, or loses it with the rule that had it so.
         let mut recoded: Vec<Slot> = Vec::new();
-        for slot in self.state.iter().filter(|slot| slot.code.is_positive()) {
-            if new.names.contains(&slot.name) && !new.rule.non_negative(slot.name) {
-                recoded.push(slot.converted(Code::new(slot.format(), true), self.taken())?);
+        for slot in self.state.iter().filter(|slot| used.contains(&slot.name)) {
+            let others = self.members.iter().enumerate().filter(|(i, _)| *i != group);
+            let members = others.map(|(_, member)| member).chain([&new]);
+            let code = code(members, slot.name, slot.format());
+            if code != slot.code {
+                recoded.push(slot.converted(code, self.taken())?);
             }
         }
 

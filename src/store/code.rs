@@ -42,11 +42,6 @@ impl Code {
         }
     }
 
-    /// Whether it is for what is never negative.
-    pub(crate) const fn is_positive(self) -> bool {
-        matches!(self, Self::PositiveF16 | Self::Unsigned8)
-    }
-
     /// Whether numbers share scales, and so are written a block at a time.
     pub(crate) const fn in_blocks(self) -> bool {
         matches!(self, Self::Signed8 | Self::Unsigned8)
