@@ -146,7 +146,10 @@ impl Step {
         match format {
             Format::F32 => {}
             Format::Bf16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::bf16(*x, maybe(i))),
-            Format::F16 => (0..).zip(numbers).for_each(|(i, x)| *x = reference::f16(*x, maybe(i))),
+            Format::F16 => {
+                let kept = if name == "exp_avg_sq" { reference::positive_f16 } else { reference::f16 };
+                (0..).zip(numbers).for_each(|(i, x)| *x = kept(*x, maybe(i)));
+            }
             Format::Block8 => {
                 for (start, block) in (0..).step_by(UNIT).zip(numbers.chunks_mut(UNIT)) {
                     let signed = name == "exp_avg";

@@ -224,7 +224,7 @@ fn sigmoid(x: f32) -> f32 {
 
 /// The largest logit is taken off so that `exp` cannot overflow.
 fn log_softmax(mut logits: Vec<f32>) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
     let log_sum = logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln();
     for logit in &mut logits {
         *logit -= largest + log_sum;
