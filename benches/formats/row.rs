@@ -39,9 +39,10 @@ const fn row(name: &'static str, params: Format, grads: Format, state: Format) -
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         row("f32", F32, F32, F32),
         row("bf16 state", F32, F32, Bf16),
+        row("bf16 state, stochastic", F32, F32, Bf16).stochastic(),
         row("bf16 state and gradients", F32, Bf16, Bf16),
         row("bf16 throughout", Bf16, Bf16, Bf16),
         row("bf16 throughout, stochastic", Bf16, Bf16, Bf16).stochastic(),

@@ -1,8 +1,9 @@
 //! Formats that are not computed with: piece by piece, into scratch and back.
 //!
 //! A piece stays in the nearest cache, so that memory sees each byte once. The loop over it is the one that there is, so formats
-//! add to what is compiled and do not multiply it; but state in upper halves, which is common, has a loop of its own. Where blocks share a scale, pieces end with them, and what a step leaves in
-//! a block is written when all of it is known, however its elements are cut into tensors.
+//! add to what is compiled and do not multiply it; but state in upper halves, which is common, has a loop of its own. Where blocks
+//! share a scale, pieces end with them, and what a step leaves in a block is written when all of it is known, however its
+//! elements are cut into tensors.
 
 use super::codec::{self, Rounds};
 use super::layer::Known;

@@ -1,7 +1,6 @@
 //! Every element's formula in one pass over memory.
 
-use super::codec::Codes;
-use super::codec::Rounds;
+use super::codec::{Codes, Rounds};
 use super::fold::{ChangeSums, join};
 use super::layer::measure;
 use super::share::share;
@@ -78,7 +77,7 @@ impl Sweep<'_> {
         if self.codes.in_blocks { self.layers_in_order(part, plan) } else { self.layers(part, plan) }
     }
 
-    /// What is one slice of one group, and for one thread, needs no parts. Small steps are twice as fast.
+    /// What is one slice of one group, and for one thread, needs no parts, which would take a small step a third longer.
     fn plain(
         self,
         tensors: &mut [Tensor<'_>],
@@ -236,7 +235,8 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         let Self { part, slots, visit, rounding, layers } = self;
         let slots = slots.try_into().map_err(|_| S)?;
         let mut state = State::select(part, slots);
-        if state.is_plain() {
+        let measured = layers.filter(|_| F::LAYERWISE);
+        if state.is_plain() && measured.is_none() {
             for tensor in take(&mut part.span) {
                 let here = state.split_off(tensor.len());
                 match tensor {
@@ -255,13 +255,10 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         }
         let mut stage = Stage::new(state, rounding);
         for tensor in take(&mut part.span) {
-            let formula = match layers {
-                Some(parallelism) if F::LAYERWISE => {
-                    let known = &stage.known(&tensor, visit.lower);
-                    formula.of_layer(measure(visit.level, parallelism, &formula, known))
-                }
-                _ => formula,
-            };
+            let formula = measured.map_or(formula, |parallelism| {
+                let known = &stage.known(&tensor, visit.lower);
+                formula.of_layer(measure(visit.level, parallelism, &formula, known))
+            });
             stage.update(&formula, tensor, visit);
         }
         Ok(())

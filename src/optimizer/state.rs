@@ -70,9 +70,21 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// Keeps the state of a name in another format from now on, or with `None` all state, also that which a
-    /// [switch](Self::set_rule) adds later. Best before the first step; what there is by then is rounded once.
+    /// [switch](Self::set_rule) adds later. Best before the first step; what there is by then is rounded once, to the nearest.
     ///
-    /// Every step computes with `f32` in any case, and rounds what it leaves.
+    /// Every step computes with `f32` in any case, and [rounds](Self::set_rounding) what it leaves. [`Format`] says which to take.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{AdamW, Format, Optimizer};
+    /// let mut optimizer = Optimizer::new(AdamW::default(), 1000)?;
+    /// optimizer.set_state_format(None, Format::Block8)?; // 2 bytes a parameter, not 8
+    /// optimizer.step(&mut vec![1.0; 1000], &vec![0.5; 1000])?;
+    /// let mut squares = vec![0.0; 1000];
+    /// optimizer.read_state("exp_avg_sq", &mut squares)?;
+    /// assert!(squares.iter().all(|v| (v / 0.00025 - 1.0).abs() <= 0.125));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NoState`] if no group's rule has the name, [`Error::Memory`] if there is no room for it. Nothing has changed then.
@@ -104,7 +116,9 @@ impl<R: Rule> Optimizer<R> {
         Ok(())
     }
 
-    /// Puts state in place of what there is, bit for bit; but what is subnormal becomes zero, as a step would store it.
+    /// Puts state in place of what there is, bit for bit; but what is subnormal becomes zero, as a step would store it. In another
+    /// [format](Self::set_state_format) than `f32` it is rounded to the nearest, and in [`Format::Block8`], a slot that is
+    /// [never negative](Rule::non_negative) loses signs.
     ///
     /// # Errors
     /// [`Error::NoState`] if no group's rule has the name, [`Error::Length`] if there is not a number for each parameter,

@@ -7,8 +7,8 @@ use half::bf16;
 use lanestep::formula::Factor;
 use lanestep::rule::Shared;
 use lanestep::{
-    AdamW, AnyRule, Element, Error, Format, Formula, Group, Lane, Level, NonFinite, Optimizer, Parallelism,
-    Pipeline, RmsProp, Rounding, Rule, Sgd, Tensor, WithFormula,
+    AdamW, AnyRule, Element, Error, Format, Formula, Group, Lane, Lars, Level, NonFinite, Optimizer,
+    Parallelism, Pipeline, RmsProp, Rounding, Rule, Sgd, Tensor, WithFormula,
 };
 use std::collections::BTreeMap;
 
@@ -80,6 +80,29 @@ fn no_update_blows_up() {
             assert!(finite && found <= factor * plain, "{rule:?}: {found:e}, without blocks {plain:e}");
         }
     }
+}
+
+/// Layers are measured one after the other then, also those of a group that has no block.
+#[test]
+fn blocks_of_one_group_are_nothing_to_the_layers_of_another() {
+    let rng = &mut fastrand::Rng::with_seed(9);
+    let (start, grads) = (ordinary(rng, 700), ordinary(rng, 700));
+    let run = |format| {
+        let lars = AnyRule::from(Lars { momentum: 0.9, ..Lars::default() });
+        let groups = [Group::new(lars, 0..500), Group::new(AdamW::default().into(), 500..700)];
+        let mut optimizer = Optimizer::with_groups(groups, 700).unwrap();
+        optimizer.set_state_format("exp_avg", format).unwrap();
+        let mut params = start.clone();
+        for _ in 0..3 {
+            let ((a, b), (c, d)) = (params.split_at_mut(200), grads.split_at(200));
+            let tensors = &mut [Tensor::new(a, c), Tensor::new(b, d)];
+            optimizer.step_with(tensors, &Pipeline::default()).unwrap();
+        }
+        params
+    };
+    let (plain, blocks) = (run(Format::F32), run(Format::Block8));
+    assert_bits(&blocks[..500], &plain[..500], &"LARS");
+    assert_ne!(blocks[500..], plain[500..]);
 }
 
 /// A variance below zero has no root. Here it is that of a gradient that does not vary, of which both moments are rounded.
