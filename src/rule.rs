@@ -127,9 +127,10 @@ pub trait Rule: Clone + Send + Sync {
         slot
     }
 
-    /// Whether a slot never holds a negative number. It is then kept in codes without a sign where it is kept in
-    /// [`Format::Block8`](crate::Format::Block8), which span squares of gradients as they are. By default, whether it is named
-    /// `exp_avg_sq`, `exp_avg_var`, `exp_inf`, `square_avg`, or `max_` with one of these.
+    /// Whether a slot never holds a negative number, as what a step divides by. In [`Format::Block8`](crate::Format::Block8) it has codes
+    /// without a sign then, which span squares of gradients (a number that is negative all the same loses its sign), and there and in
+    /// [`Format::F16`](crate::Format::F16) what is not zero is never kept as zero. By default, whether it is named `exp_avg_sq`,
+    /// `exp_avg_var`, `exp_inf`, `square_avg`, or `max_` with one of these.
     fn non_negative(&self, slot: &'static str) -> bool {
         let slot = slot.strip_prefix("max_").unwrap_or(slot);
         matches!(slot, "exp_avg_sq" | "exp_avg_var" | "exp_inf" | "square_avg")

@@ -31,9 +31,11 @@ pub enum Format {
     F32,
     /// Two bytes: the upper half of an `f32`.
     Bf16,
-    /// Two bytes: IEEE 754's half precision.
+    /// Two bytes: IEEE 754's half precision. In state that is [never negative](crate::Rule::non_negative), what is less than its
+    /// least number, 6e-8, is that and not zero.
     F16,
-    /// One byte, and four for every 256 numbers: their scale. For state alone.
+    /// One byte, and four for every 256 numbers: their scale. For state alone. Where a rule measures
+    /// [layers](crate::Formula::LAYERWISE), a step with any such state updates on the calling thread.
     Block8,
 }
 
@@ -76,7 +78,7 @@ pub enum Rounding {
     /// The random bits are a function of the seed, the optimizer's [step](crate::Optimizer::steps), the place of the number among
     /// all, and the name of the slot, and of nothing else: the same at every level, on any number of threads, and after resuming.
     Stochastic {
-        /// Another one for each run.
+        /// Another one for each run, and for each optimizer in it.
         seed: u64,
     },
 }

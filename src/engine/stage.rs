@@ -6,8 +6,9 @@
 //! elements are cut into tensors.
 
 use super::codec::{self, Rounds};
+use super::fold::LEAF;
 use super::layer::Known;
-use super::tensor::Tensor;
+use super::tensor::{Grads, Tensor};
 use super::tree::Part;
 use super::visit::Visit;
 use super::walk::{Streams, walk};
@@ -21,6 +22,9 @@ use core::ops::Range;
 /// So many elements that the scratch of some slots is a fraction of the nearest cache; a multiple of a lane. Where pieces are
 /// longer, memory waits while one is computed.
 pub(super) const STAGE: usize = 512;
+
+// Lanes begin anew with each piece, and blocks are cut by no thread.
+const _: () = assert!(STAGE.is_multiple_of(16) && STAGE >= BLOCK && LEAF.is_multiple_of(BLOCK));
 
 /// The state of consecutive elements of one run, that a formula takes.
 pub(super) struct State<'a, const S: usize> {
@@ -119,7 +123,9 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         visit: &mut Visit<'_, '_>,
     ) {
         let in_blocks = self.state.codes.iter().any(|code| code.in_blocks());
-        let at_once = self.in_halves() && tensor.is_plain() && visit.nothing_beside();
+        // Gradients are set to zero while they are in the cache.
+        let kept = matches!(tensor.grads, Grads::Keep(_));
+        let at_once = kept && self.in_halves() && tensor.is_plain() && visit.nothing_beside();
         while tensor.len() > 0 {
             let at = self.state.start;
             let longest = match in_blocks {

@@ -234,6 +234,8 @@ impl<F: Read + Seek> Checkpoint<F> {
         let parameters = self.layout.parameters();
         for name in optimizer.state_names().collect::<Vec<_>>() {
             let found = parameters.iter().find_map(|parameter| self.tensors.dtype(&parameter.state(name)));
+            // Also where there are no parameters.
+            let found = found.or_else(|| self.tensors.has(&scales(name)).then_some(Dtype::U8));
             let is = |format: &&Format| Some(dtype(**format)) == found;
             if let Some(format) = Format::all().iter().find(is) {
                 optimizer.set_state_format(name, *format)?;

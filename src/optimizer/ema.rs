@@ -106,7 +106,7 @@ impl<R> Optimizer<R> {
 
     /// Lets parameters and average change places: to evaluate or ship the average in the place where the parameters are.
     /// The second call puts both back, bit for bit; until then, steps are an error. The tensors are those of a
-    /// [step](Self::step_with); their gradients are not looked at, and may be left out.
+    /// [step](Self::step_with); their gradients and [copies](Tensor::mirrored) are not looked at, and may be left out.
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {
@@ -124,7 +124,8 @@ impl<R> Optimizer<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoEma`] if there is no average, as before the first step that was not skipped ([`ema`](Self::ema) tells); for
+    /// [`Error::SwapFormat`] if parameters are neither `f32` nor [split](Self::set_split), [`Error::Split`] if split ones are no
+    /// `bf16`, [`Error::NoEma`] if there is no average, as before the first step that was not skipped ([`ema`](Self::ema) tells); for
     /// other tensors, as [`step_with`](Self::step_with). Nothing has been written then.
     pub fn swap_ema(&mut self, tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
         self.layout.check(tensors)?;

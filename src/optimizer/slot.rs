@@ -5,6 +5,7 @@ use crate::buffer::{OF_VECS, apart};
 use crate::engine::Tensor;
 use crate::store::{BLOCK, Code, Shelf, Stream, block8};
 use crate::{Buffer, Error, Format};
+use core::iter;
 use core::ops::Range;
 use std::sync::Arc;
 
@@ -78,25 +79,14 @@ impl Slot {
             let bytes = &mut self.bytes_mut()[range.start * width..range.end * width];
             return Stream { code, bytes }.encode(from);
         }
-        let (code, mut numbers) = (self.code, [0.0; BLOCK]);
-        let shelves: Vec<_> = shelves(code, &self.ends).collect();
-        for (run, bytes) in shelves {
-            let mut bytes = &mut self.bytes_mut()[bytes];
-            let mut start = run.start;
-            while start < run.end {
-                let block = start..run.end.min((start / BLOCK + 1) * BLOCK);
-                start = block.end;
-                let numbers = &mut numbers[..block.len()];
-                let bytes = bytes.split_off_mut(..code.bytes(block.start, block.len())).unwrap_or_default();
-                let here = block.start.max(range.start)..block.end.min(range.end);
-                if here.is_empty() {
-                    continue;
-                }
-                block8::decode(code == Code::Signed8, bytes, numbers);
-                numbers[here.start - block.start..here.end - block.start]
-                    .copy_from_slice(&from[here.start - range.start..here.end - range.start]);
-                block8::encode(code == Code::Signed8, numbers, &[block8::NEAREST; BLOCK], bytes);
-            }
+        let (code, ends, mut numbers) = (self.code, self.ends.clone(), [0.0; BLOCK]);
+        for (block, bytes) in blocks(code, &ends, range.clone()) {
+            let (numbers, bytes) = (&mut numbers[..block.len()], &mut self.bytes_mut()[bytes]);
+            let here = block.start.max(range.start)..block.end.min(range.end);
+            block8::decode(code == Code::Signed8, bytes, numbers);
+            numbers[here.start - block.start..here.end - block.start]
+                .copy_from_slice(&from[here.start - range.start..here.end - range.start]);
+            block8::encode(code == Code::Signed8, numbers, &[block8::NEAREST; BLOCK], bytes);
         }
     }
 
@@ -106,11 +96,11 @@ impl Slot {
         Stream { code, bytes: self.bytes_mut() }.flush();
     }
 
-    /// Makes some of the numbers zero.
-    pub(super) fn clear(&mut self, range: Range<usize>) {
-        for start in range.clone().step_by(CHUNK) {
-            let range = start..range.end.min(start + CHUNK);
-            self.put(range.clone(), &[0.0; CHUNK][..range.len()]);
+    /// Makes the numbers of a run zero.
+    pub(super) fn clear(&mut self, run: &Range<usize>) {
+        let ends = self.ends.clone();
+        for (_, bytes) in shelves(self.code, &ends).filter(|(of, _)| of == run) {
+            self.bytes_mut()[bytes].fill(0);
         }
     }
 
@@ -138,47 +128,25 @@ impl Slot {
     /// The bytes of some numbers, piece by piece, without their scales.
     #[cfg(feature = "checkpoint")]
     pub(super) fn pieces(&self, range: &Range<usize>) -> Vec<&[u8]> {
-        let mut bytes = self.bytes();
-        let cut = |(scale, codes, within): (usize, usize, Range<usize>)| {
-            bytes.split_off(..scale)?;
-            Some(&bytes.split_off(..codes)?[within])
-        };
-        cuts(self.code, &self.ends, range).filter_map(cut).filter(|piece| !piece.is_empty()).collect()
+        codes(self.code, &self.ends, range.clone()).map(|piece| &self.bytes()[piece]).collect()
     }
 
     #[cfg(feature = "checkpoint")]
     pub(super) fn pieces_mut(&mut self, range: &Range<usize>) -> Vec<&mut [u8]> {
         let (code, ends) = (self.code, self.ends.clone());
-        let mut bytes = self.bytes_mut();
-        let cut = |(scale, codes, within): (usize, usize, Range<usize>)| {
-            bytes.split_off_mut(..scale)?;
-            Some(&mut bytes.split_off_mut(..codes)?[within])
-        };
-        cuts(code, &ends, range).filter_map(cut).filter(|piece| !piece.is_empty()).collect()
+        cut_out(self.bytes_mut(), codes(code, &ends, range.clone()))
     }
 
     /// The scales of all blocks.
     #[cfg(feature = "checkpoint")]
     pub(super) fn scales(&self) -> Vec<&[u8]> {
-        let mut bytes = self.bytes();
-        let cut = |(scale, codes, _): (usize, usize, Range<usize>)| {
-            let scale = bytes.split_off(..scale)?;
-            bytes.split_off(..codes)?;
-            Some(scale)
-        };
-        cuts(self.code, &self.ends, &(0..self.len)).filter_map(cut).collect()
+        scales(self.code, &self.ends).map(|scale| &self.bytes()[scale]).collect()
     }
 
     #[cfg(feature = "checkpoint")]
     pub(super) fn scales_mut(&mut self) -> Vec<&mut [u8]> {
-        let (code, ends, len) = (self.code, self.ends.clone(), self.len);
-        let mut bytes = self.bytes_mut();
-        let cut = |(scale, codes, _): (usize, usize, Range<usize>)| {
-            let scale = bytes.split_off_mut(..scale)?;
-            bytes.split_off_mut(..codes)?;
-            Some(scale)
-        };
-        cuts(code, &ends, &(0..len)).filter_map(cut).collect()
+        let (code, ends) = (self.code, self.ends.clone());
+        cut_out(self.bytes_mut(), scales(code, &ends))
     }
 
     /// The first of some numbers that is not as it should be.
@@ -215,28 +183,59 @@ fn shelves(code: Code, ends: &[usize]) -> impl Iterator<Item = (Range<usize>, Ra
     })
 }
 
-/// Of each block, or of all where there are none: the bytes of its scale, those of its codes, and which of these belong to a range.
-#[cfg(feature = "checkpoint")]
-fn cuts(
+/// The blocks that hold some of a range, or the runs where nothing is in blocks, and their bytes.
+fn blocks(
     code: Code,
     ends: &[usize],
-    range: &Range<usize>,
-) -> impl Iterator<Item = (usize, usize, Range<usize>)> {
-    let all = ends.last().copied().unwrap_or_default();
-    let mut start = 0;
-    core::iter::from_fn(move || {
-        let run = ends[ends.partition_point(|end| *end <= start)..].first()?;
-        let end = if code.in_blocks() { (*run).min((start / BLOCK + 1) * BLOCK) } else { all };
-        let (codes, scale) = match code.in_blocks() {
-            true => (end - start, code.bytes(start, end - start) - (end - start)),
-            false => (code.bytes(start, end - start), 0),
-        };
-        let width = codes / (end - start);
-        let within = |place: usize| (place.clamp(start, end) - start) * width;
-        let within = within(range.start)..within(range.end);
-        start = end;
-        Some((scale, codes, within))
+    range: Range<usize>,
+) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    shelves(code, ends).flat_map(move |(run, bytes)| {
+        let (first, end) = (run.start.max(range.start), run.end.min(range.end));
+        let mut start = if code.in_blocks() { run.start.max(first / BLOCK * BLOCK) } else { run.start };
+        let mut at = bytes.start;
+        if first < end {
+            at += code.bytes(run.start, start - run.start);
+        }
+        iter::from_fn(move || {
+            if first.max(start) >= end {
+                return None;
+            }
+            let block =
+                start..if code.in_blocks() { run.end.min((start / BLOCK + 1) * BLOCK) } else { run.end };
+            let bytes = at..at + code.bytes(block.start, block.len());
+            (start, at) = (block.end, bytes.end);
+            Some((block, bytes))
+        })
     })
+}
+
+/// Where the bytes of some numbers are, without their scales.
+#[cfg(feature = "checkpoint")]
+fn codes(code: Code, ends: &[usize], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let width = code.width();
+    blocks(code, ends, range.clone()).map(move |(block, bytes)| {
+        let first = bytes.end - width * block.len();
+        let place = |place: usize| first + width * (place.clamp(block.start, block.end) - block.start);
+        place(range.start)..place(range.end)
+    })
+}
+
+#[cfg(feature = "checkpoint")]
+fn scales(code: Code, ends: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    let all = 0..ends.last().copied().unwrap_or_default();
+    blocks(code, ends, all).map(|(block, bytes)| bytes.start..bytes.end - block.len())
+}
+
+/// Parts of bytes, in their order.
+#[cfg(feature = "checkpoint")]
+fn cut_out(bytes: &mut [u8], parts: impl Iterator<Item = Range<usize>>) -> Vec<&mut [u8]> {
+    let (mut rest, mut at) = (bytes, 0);
+    let cut = |part: Range<usize>| {
+        rest.split_off_mut(..part.start - at)?;
+        at = part.end;
+        rest.split_off_mut(..part.len())
+    };
+    parts.filter_map(cut).collect()
 }
 
 impl<R> Optimizer<R> {
@@ -244,7 +243,7 @@ impl<R> Optimizer<R> {
     pub(super) fn taken(&self) -> impl Iterator<Item = usize> + Clone {
         let average = self.ema.as_ref().map(|ema| &ema.average);
         let callers = self.callers.unwrap_or([OF_VECS; 2]);
-        callers.into_iter().chain(self.state.iter().chain(average).map(Slot::offset))
+        callers.into_iter().chain(self.state.iter().chain(&self.lower).chain(average).map(Slot::offset))
     }
 
     /// State that is no longer zero stays where it is.
@@ -263,8 +262,12 @@ impl<R> Optimizer<R> {
             let taken = callers.into_iter().chain(before.iter().map(Slot::offset));
             after[0].memory.begin_at(apart(taken));
         }
-        if let Some(ema) = &mut self.ema {
+        if let Some(lower) = &mut self.lower {
             let taken = callers.into_iter().chain(self.state.iter().map(Slot::offset));
+            lower.memory.begin_at(apart(taken));
+        }
+        if let Some(ema) = &mut self.ema {
+            let taken = callers.into_iter().chain(self.state.iter().chain(&self.lower).map(Slot::offset));
             ema.average.memory.begin_at(apart(taken));
         }
     }
@@ -299,6 +302,25 @@ mod tests {
         for rule in [AnyRule::from(Lion::default()), AdamW::default().into(), Adan::default().into()] {
             optimizer.set_rule(0, rule).unwrap();
             assert_eq!(apart(&optimizer, [16; 2], 448), offsets(&optimizer.clone()));
+        }
+    }
+
+    #[test]
+    fn lower_halves_lie_apart_too() {
+        let mut optimizer = Optimizer::<AnyRule>::new(AdamW::default().into(), 5000).unwrap();
+        optimizer.set_split(true).unwrap();
+        optimizer.set_ema(0.9).unwrap();
+        let lower = |optimizer: &Optimizer<AnyRule>| optimizer.lower.as_ref().unwrap().offset();
+        for callers in [[16; 2], [2048; 2]] {
+            let offset = lower(&optimizer);
+            let others = [offsets(&optimizer), callers.to_vec()].concat();
+            assert!(
+                others.iter().all(|other| (448..=4096 - 448).contains(&offset.abs_diff(*other))),
+                "{others:?}"
+            );
+            let memory = vec![0.0; 5000 + 1024];
+            let start = (4096 + 2048 - memory.as_ptr().addr() % 4096) % 4096 / 4;
+            optimizer.settle(&[crate::Tensor::new(&mut [0.0; 0], &memory[start..])]);
         }
     }
 

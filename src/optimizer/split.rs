@@ -80,8 +80,9 @@ impl<R> Optimizer<R> {
     /// Begins with these parameters: their upper halves go to the tensors, and their lower ones are kept. A NaN becomes another.
     ///
     /// # Errors
-    /// As [`masters`](Self::masters).
+    /// As [`masters`](Self::masters), and [`Error::Swapped`] if the parameters are in the place of their [average](Self::swap_ema).
     pub fn set_masters(&mut self, masters: &[f32], tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
+        self.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
         self.layout.check(tensors)?;
         self.layout.check_len("masters", masters.len())?;
         self.check_split(tensors)?;

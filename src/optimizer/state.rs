@@ -11,7 +11,9 @@ impl<R: Rule> Optimizer<R> {
     /// What an optimizer knows is this state with the [steps](Self::steps) of all and of each [group](Self::group_steps),
     /// the [groups](Self::groups) with their rules and whether they are frozen, the learning rate, and the [average of the
     /// weights](Self::ema) if there is one. All of it put into another, the next step has the same bits as if there had been no
-    /// interruption. (Feature `checkpoint` does so through files.)
+    /// interruption. (Feature `checkpoint` does so through files. State in other [formats](Self::state_format) than `f32` is had by
+    /// [`read_state`](Self::read_state), and to go on with it takes its format, the [rounding](Self::rounding) and, of parameters that
+    /// are [split](Self::set_split), the [masters](Self::masters).)
     ///
     /// ```
     /// # fn main() -> Result<(), lanestep::Error> {

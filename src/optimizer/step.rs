@@ -15,8 +15,9 @@ impl<R: Rule> Optimizer<R> {
     /// One step: updates `params` and the state by the gradients `grads`, and counts.
     ///
     /// The result is the same to the bit whatever the level, the parallelism, the number of threads, the
-    /// alignment of the slices, and however the parameters are cut into optimizers. (Which NaN it is may differ. And a
-    /// [layerwise](crate::Formula::LAYERWISE) rule takes `params`, or each run of a group in them, for one layer.)
+    /// alignment of the slices, and however the parameters are cut into optimizers. (Which NaN it is may differ. A
+    /// [layerwise](crate::Formula::LAYERWISE) rule takes `params`, or each run of a group in them, for one layer. And what is
+    /// [rounded](Self::set_rounding) stochastically, or kept in [`Format::Block8`](crate::Format::Block8), depends on its place.)
     ///
     /// It allocates nothing itself. From outside of its pool, rayon allocates a job for a step that is shared, and a block
     /// of its queue now and then.
@@ -33,7 +34,8 @@ impl<R: Rule> Optimizer<R> {
     ///
     /// # Errors
     /// [`Error::Length`] if a slice has not [`len`](Self::len) elements, [`Error::Swapped`] if the parameters are in the place
-    /// of their [average](Self::swap_ema). Nothing has been written then.
+    /// of their [average](Self::swap_ema), [`Error::Split`] if it keeps [lower halves](Self::set_split) of them. Nothing has been
+    /// written then.
     pub fn step(&mut self, params: &mut [f32], grads: &[f32]) -> Result<(), Error> {
         self.layout.check_len("params", params.len())?;
         self.layout.check_len("grads", grads.len())?;
@@ -47,7 +49,8 @@ impl<R: Rule> Optimizer<R> {
     /// only for [layerwise](crate::Formula::LAYERWISE) rules is each tensor a layer. [`step`](Self::step)'s promises hold.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Length`] if all tensors together
+    /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Mirror`] if it has not as many in its
+    /// [copy](Tensor::mirrored), [`Error::Split`] if [lower halves](Self::set_split) are kept of what are no upper ones, [`Error::Length`] if all tensors together
     /// do not have [`len`](Self::len) elements, [`Error::TensorName`], [`Error::TensorLength`] or [`Error::TensorCount`] if
     /// the optimizer was made from a [`Layout`](crate::Layout) and they are not its tensors in its order, [`Error::Swapped`]
     /// as [`step`](Self::step), [`Error::Hyperparameter`] if the pipeline's [`check`](Pipeline::check)

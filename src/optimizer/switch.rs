@@ -64,7 +64,8 @@ impl<R: Rule> Optimizer<R> {
             let members = others.map(|(_, member)| member).chain([&new]);
             let code = code(members, slot.name, slot.format());
             if code != slot.code {
-                recoded.push(slot.converted(code, self.taken())?);
+                let taken = self.taken().chain(added.iter().chain(&recoded).map(Slot::offset));
+                recoded.push(slot.converted(code, taken)?);
             }
         }
 
@@ -94,7 +95,7 @@ impl<R: Rule> Optimizer<R> {
             if let Some((_, numbers)) = moves.iter().find(|(name, _)| *name == slot.name) {
                 scatter(numbers, slot, &runs);
             } else if old.names.contains(&slot.name) {
-                runs.iter().for_each(|run| slot.clear(run.clone()));
+                runs.iter().for_each(|run| slot.clear(run));
             }
         }
         self.members[group] = new;

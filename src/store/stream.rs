@@ -7,11 +7,14 @@ use core::ops::Range;
 /// The numbers that bytes are. All are aligned but what is empty, which may be anywhere.
 #[inline(always)]
 pub(crate) fn numbers<N: bytemuck::Pod>(bytes: &[u8]) -> &[N] {
-    bytemuck::try_cast_slice(bytes).unwrap_or_default()
+    let numbers = bytemuck::try_cast_slice(bytes);
+    debug_assert!(numbers.is_ok() || bytes.is_empty(), "{} bytes", bytes.len());
+    numbers.unwrap_or_default()
 }
 
 #[inline(always)]
 pub(crate) fn numbers_mut<N: bytemuck::Pod>(bytes: &mut [u8]) -> &mut [N] {
+    debug_assert!(bytemuck::try_cast_slice::<_, N>(bytes).is_ok() || bytes.is_empty());
     bytemuck::try_cast_slice_mut(bytes).unwrap_or_default()
 }
 

@@ -407,23 +407,25 @@ fn what_is_skipped_or_frozen_keeps_every_byte() {
     }
 }
 
-/// A rule that says what is not so.
+/// A rule that says of its sum of gradients whether it may be negative, and may say what is not so.
 #[derive(Clone, Copy)]
-struct Liar;
+struct Says {
+    non_negative: bool,
+}
 
-impl Formula<1> for Liar {
+impl Formula<1> for Says {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [s]: [L; 1]) -> (L, [L; 1]) {
         (p - Factor::new(0.5).times(s + g), [s + g])
     }
 }
 
-impl Rule for Liar {
+impl Rule for Says {
     fn slots(&self) -> &'static [&'static str] {
         &["mine"]
     }
     fn non_negative(&self, _slot: &'static str) -> bool {
-        true
+        self.non_negative
     }
     fn check(&self) -> Result<(), Error> {
         Ok(())
@@ -437,10 +439,35 @@ impl Rule for Liar {
     }
 }
 
+/// A slot has signs as long as a rule of any group wants them, and what is kept stays when they come.
+#[test]
+fn signs_come_and_go_with_rules() {
+    let rule = |non_negative| Says { non_negative };
+    let groups = [Group::new(rule(true), 0..2), Group::new(rule(true), 2..4)];
+    let mut optimizer = Optimizer::with_groups(groups, 4).unwrap();
+    optimizer.set_state_format(None, Format::Block8).unwrap();
+    let step = |optimizer: &mut Optimizer<Says>, g: f32| {
+        optimizer.step(&mut [0.0; 4], &[g; 4]).unwrap();
+        read(optimizer, "mine")
+    };
+    assert_eq!(step(&mut optimizer, 1.0), [1.0; 4]);
+    optimizer.set_rule(1, rule(false)).unwrap();
+    assert_eq!(read(&optimizer, "mine"), [1.0; 4]);
+    assert_eq!(step(&mut optimizer, -3.0), [-2.0; 4], "the slot is that of both groups");
+    optimizer.set_rule(1, rule(true)).unwrap();
+    assert_eq!(read(&optimizer, "mine"), [2.0; 4], "they are lost with the rule that wanted them");
+    optimizer.set_state_format(None, Format::F16).unwrap();
+    optimizer.set_state("mine", &[0.0; 4]).unwrap();
+    assert_eq!(step(&mut optimizer, 1e-9), [2_f32.powi(-24); 4], "never zero");
+    optimizer.set_rule(0, rule(false)).unwrap();
+    assert_eq!(step(&mut optimizer, 1e-9), [2_f32.powi(-24); 4]);
+    assert_eq!(step(&mut optimizer, -(2_f32.powi(-24))), [0.0; 4]);
+}
+
 /// What has no place in a format loses what the format has none for, and nothing else.
 #[test]
 fn hostile_state_is_kept_as_well_as_can_be() {
-    let mut liar = Optimizer::new(Liar, 3).unwrap();
+    let mut liar = Optimizer::new(Says { non_negative: true }, 3).unwrap();
     liar.set_state_format("mine", Format::Block8).unwrap();
     let mut params = [0.0; 3];
     liar.step(&mut params, &[-1.0, 0.0, 2.0]).unwrap();

@@ -1,6 +1,6 @@
 //! Files of how numbers are kept: formats, seeds, lower halves, blocks and their scales.
 
-use crate::cases::{hostile, ordinary, parallelisms};
+use crate::cases::{assert_bits, hostile, ordinary, parallelisms};
 use crate::checkpoint::edited;
 use crate::formats::read;
 use crate::loaded::{load, loaded, open};
@@ -8,7 +8,8 @@ use crate::variants::each_option;
 use half::bf16;
 use lanestep::checkpoint::{Error, Snapshot};
 use lanestep::{
-    Adam, Adan, AnyRule, Format, Group, Layout, Level, Lion, Optimizer, Pipeline, Rounding, Sgd, Tensor,
+    Adam, AdamW, Adan, AnyRule, Format, Group, Layout, Level, Lion, Optimizer, Pipeline, Rounding, Sgd,
+    Tensor,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -360,4 +361,48 @@ fn a_flipped_bit_that_nothing_tells_is_harmless() {
         found += usize::from(!load(&broken));
     }
     assert!(found > 1000, "only {found} were refused");
+}
+
+#[test]
+fn nothing_at_all_is_kept_too() {
+    let mut optimizer = Optimizer::<AnyRule>::new(AdamW::default().into(), 0).unwrap();
+    optimizer.set_state_format(None, Format::Block8).unwrap();
+    let other = crate::loaded::loaded(&optimizer);
+    assert_eq!(other.state_format("exp_avg"), Some(Format::Block8));
+}
+
+/// Long enough for more than a chunk, with seams in blocks. What is not stepped again stays as it is.
+#[test]
+fn formats_change_in_the_middle_of_a_run() {
+    let len = 5000;
+    let grads = ordinary(&mut fastrand::Rng::with_seed(12), len);
+    let groups =
+        [0..1111, 1111..3333, 3333..len].map(|range| Group::new(AnyRule::from(AdamW::default()), range));
+    let mut optimizer = Optimizer::with_groups(groups, len).unwrap();
+    optimizer.step(&mut vec![0.0; len], &grads).unwrap();
+    let read = |optimizer: &Optimizer<AnyRule>| {
+        let mut all = [vec![0.0; len], vec![0.0; len]];
+        let names = ["exp_avg", "exp_avg_sq"];
+        names.iter().zip(&mut all).for_each(|(name, slot)| optimizer.read_state(name, slot).unwrap());
+        all
+    };
+    let [mut first, mut second] = read(&optimizer);
+    optimizer.set_state_format(None, Format::Block8).unwrap();
+    for run in [0..1111, 1111..3333, 3333..len] {
+        crate::piped::round(&mut first[run.clone()], run.start, Format::Block8, true, None);
+        crate::piped::round(&mut second[run.clone()], run.start, Format::Block8, false, None);
+    }
+    let found = read(&optimizer);
+    assert_bits(&found[0], &first, &"exp_avg");
+    assert_bits(&found[1], &second, &"exp_avg_sq");
+    // Of the group alone that loses it.
+    optimizer.set_rule(1, Sgd::default()).unwrap();
+    first[1111..3333].fill(0.0);
+    assert_bits(&read(&optimizer)[0], &first, &"exp_avg after a switch");
+    for format in [Format::F16, Format::Bf16, Format::F32] {
+        optimizer.set_state_format("exp_avg", format).unwrap();
+    }
+    crate::piped::round(&mut first, 0, Format::F16, true, None);
+    crate::piped::round(&mut first, 0, Format::Bf16, true, None);
+    assert_bits(&read(&optimizer)[0], &first, &"exp_avg in f32 again");
 }

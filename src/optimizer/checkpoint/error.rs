@@ -47,7 +47,7 @@ pub enum Error {
     /// A checkpoint of another version of the format.
     #[error("a checkpoint of version {found}, but none after version {known} can be read")]
     Version {
-        /// The version that can be read.
+        /// The newest version that can be read.
         known: u64,
         /// The file's.
         found: u64,

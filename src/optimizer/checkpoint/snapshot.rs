@@ -90,7 +90,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     /// # Errors
     /// [`Error::Io`] if they cannot be written; [`Error::Optimizer`] if the parameters are in the place of their
     /// [average](Optimizer::swap_ema), or are not the optimizer's; [`Error::Options`], [`Error::Extra`] if a rule or the value
-    /// has no form in files; [`Error::Doubled`] if names of parameters and state run together, [`Error::HeaderLength`] if there
+    /// has no form in files; [`Error::Mixed`] if parameters of one tensor are in several formats; [`Error::Doubled`] if names of parameters and state run together, [`Error::HeaderLength`] if there
     /// are too many.
     pub fn write(mut self, mut out: impl Write) -> Result<(), Error> {
         let optimizer = self.optimizer;
