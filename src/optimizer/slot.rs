@@ -4,7 +4,7 @@ use super::Optimizer;
 use crate::buffer::{OF_VECS, apart};
 use crate::engine::Tensor;
 use crate::store::{BLOCK, Code, Shelf, Stream, block8};
-use crate::{Buffer, Error, Format};
+use crate::{Buffer, Error, Format, Lane};
 use core::iter;
 use core::ops::Range;
 use std::sync::Arc;
@@ -117,6 +117,8 @@ impl Slot {
             let range = start..self.len.min(start + CHUNK);
             let chunk = &mut chunk[..range.len()];
             self.get(range.clone(), chunk);
+            // In f16, zeros may have signs.
+            chunk.iter_mut().for_each(|x| *x = x.flush());
             // What the system maps lazily stays without memory.
             if chunk.iter().any(|x| x.to_bits() != 0) {
                 other.put(range, chunk);

@@ -5,7 +5,7 @@ use super::slot::Slot;
 use super::{Optimizer, code, place_slots};
 use crate::engine::SLOTS;
 use crate::store::Code;
-use crate::{Error, Rule};
+use crate::{Error, Format, Lane, Rule};
 
 impl<R: Rule> Optimizer<R> {
     /// Changes a group's rule or its options, from the next step on: SGD to Adam, Adam to AdamW, and back. The first
@@ -76,7 +76,14 @@ impl<R: Rule> Optimizer<R> {
             let meaning = new.rule.meaning(name);
             match old.names.iter().find(|of| old.rule.meaning(of) == meaning) {
                 Some(&from) if from == name => stays.push(name),
-                Some(from) => moves.push((name, gather(&self.state[self.slot(from)?], &runs)?)),
+                Some(from) => {
+                    let mut numbers = gather(&self.state[self.slot(from)?], &runs)?;
+                    // Zeros have signs in f16 alone.
+                    if self.state_format(name).unwrap_or(self.format) != Format::F16 {
+                        numbers.iter_mut().for_each(|x| *x = x.flush());
+                    }
+                    moves.push((name, numbers));
+                }
                 None => {}
             }
         }

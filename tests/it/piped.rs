@@ -74,6 +74,9 @@ impl Model {
                 let numbers = &mut self.state[group][slot][run.clone()];
                 let signed = !rule.non_negative(rule.slots()[slot]);
                 round(numbers, run.start, format, signed, step.map(|step| (self.rounding, step, name)));
+                if step.is_none() && format != Format::F16 {
+                    numbers.iter_mut().filter(|x| **x == 0.0).for_each(|x| *x = 0.0);
+                }
             }
         }
     }
