@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::{Comparison, LOOKS, Result, Run, WAYS};
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 // Beside the manifest, wherever cargo has been told to build.
@@ -36,7 +35,7 @@ pub(crate) fn losses(results: &[Comparison]) -> Result<()> {
         let losses: Vec<_> = result.runs.iter().map(|runs| mean_curve(runs)).collect();
         let above: Vec<_> = losses.iter().map(|curve| percent_above(curve, &losses[0])).collect();
         let (title, steps) = (format!("{}: held-out loss", result.name), result.steps);
-        draw(&upper, &title, steps, &losses, limits(&losses).log_scale(), i == 0)?;
+        draw(&upper, &title, steps, &losses, limits(&losses), i == 0)?;
         draw(&lower, &format!("{title}, % above that of f32"), steps, &above, limits(&above), false)?;
     }
     root.present()?;
@@ -52,11 +51,14 @@ fn percent_above(curve: &[f64], base: &[f64]) -> Vec<f64> {
 }
 
 /// The legend is in the first panel alone.
-fn draw<Y>(area: &Area<'_>, title: &str, steps: usize, curves: &[Vec<f64>], y: Y, legend: bool) -> Result<()>
-where
-    Y: AsRangedCoord<Value = f64>,
-    Y::CoordDescType: ValueFormatter<f64>,
-{
+fn draw(
+    area: &Area<'_>,
+    title: &str,
+    steps: usize,
+    curves: &[Vec<f64>],
+    y: Range<f64>,
+    legend: bool,
+) -> Result<()> {
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 20))
         .margin(12)
@@ -64,7 +66,8 @@ where
         .y_label_area_size(64)
         .build_cartesian_2d(0..steps, y)?;
     let mut mesh = chart.configure_mesh();
-    mesh.disable_x_mesh().y_max_light_lines(0).label_style(("sans-serif", 15)).x_desc("step").draw()?;
+    mesh.disable_x_mesh().y_max_light_lines(0).y_label_formatter(&|y| format!("{y:.1}"));
+    mesh.label_style(("sans-serif", 15)).x_desc("step").draw()?;
     for ((way, curve), color) in WAYS.iter().zip(curves).zip(COLORS) {
         let style = color.stroke_width(2);
         let points = curve.iter().enumerate().map(|(look, &loss)| ((look + 1) * steps / LOOKS, loss));
