@@ -21,7 +21,7 @@ pub use shared::Shared;
 use crate::{Error, WithFormula};
 
 // A new rule, of which CONTRIBUTING.md says more:
-// - its file in src/rule: essay, hyperparameters, formula, `impl Rule`, an example;
+// - its file in src/rule: essay, hyperparameters, formula, `impl Rule` (with `non_negative`, where slots have names of their own), an example;
 // - its line here: module, type, and its class in PyTorch or what its paper calls it;
 // - its twin in src/reference.rs, a function named after the module;
 // - its trajectory in tests/golden, or its paper in tests/it/papers and in `papers!` of tests/it/papers.rs;

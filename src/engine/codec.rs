@@ -75,7 +75,7 @@ pub(super) fn read(level: Level, from: Shelf<'_>, range: Range<usize>, to: &mut 
 pub(super) fn decode_block(level: Level, code: Code, block: &[u8], to: &mut [f32]) {
     level.run(
         #[inline(always)]
-        || block8::decode(code == Code::Signed8, block, to),
+        || block8::decode(code.is_signed(), block, to),
     );
 }
 
@@ -143,6 +143,6 @@ fn encode_stochastically(level: Level, from: &[f32], random: &[u16], to: &mut St
 fn encode_block(level: Level, code: Code, from: &[f32], random: &[u16], to: &mut [u8]) {
     level.run(
         #[inline(always)]
-        || block8::encode(code == Code::Signed8, from, random, to),
+        || block8::encode(code.is_signed(), from, random, to),
     );
 }

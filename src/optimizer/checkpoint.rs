@@ -13,7 +13,7 @@ pub use error::Error;
 pub use recorded::Recorded;
 pub use snapshot::{Params, Snapshot};
 
-use crate::store::{Code, Stream, block8};
+use crate::store::{Stream, block8};
 use crate::{Format, Group, Layout, Optimizer, Rounding, Tensor};
 use core::iter;
 use core::ops::Range;
@@ -274,7 +274,7 @@ impl<R: Recorded> Optimizer<R> {
             tensors.get(&name, &mut slot.scales_mut(), |_| ())?;
             let is_scale = |bytes: &&[u8]| {
                 let scale = bytes.first_chunk().map(|bytes| f32::from_le_bytes(*bytes));
-                scale.is_some_and(|scale| block8::is_scale(slot.code == Code::Signed8, scale))
+                scale.is_some_and(|scale| block8::is_scale(slot.code.is_signed(), scale))
             };
             if let Some(block) = slot.scales().iter().position(|bytes| !is_scale(bytes)) {
                 return Err(Error::Scale { name, block });

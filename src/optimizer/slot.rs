@@ -83,10 +83,10 @@ impl Slot {
         for (block, bytes) in blocks(code, &ends, range.clone()) {
             let (numbers, bytes) = (&mut numbers[..block.len()], &mut self.bytes_mut()[bytes]);
             let here = block.start.max(range.start)..block.end.min(range.end);
-            block8::decode(code == Code::Signed8, bytes, numbers);
+            block8::decode(code.is_signed(), bytes, numbers);
             numbers[here.start - block.start..here.end - block.start]
                 .copy_from_slice(&from[here.start - range.start..here.end - range.start]);
-            block8::encode(code == Code::Signed8, numbers, &[block8::NEAREST; BLOCK], bytes);
+            block8::encode(code.is_signed(), numbers, &[block8::NEAREST; BLOCK], bytes);
         }
     }
 

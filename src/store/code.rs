@@ -42,6 +42,11 @@ impl Code {
         }
     }
 
+    /// Whether codes in blocks have signs.
+    pub(crate) const fn is_signed(self) -> bool {
+        matches!(self, Self::Signed8)
+    }
+
     /// Whether numbers share scales, and so are written a block at a time.
     pub(crate) const fn in_blocks(self) -> bool {
         matches!(self, Self::Signed8 | Self::Unsigned8)

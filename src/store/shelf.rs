@@ -27,7 +27,7 @@ impl Shelf<'_> {
             let end = range.end.min((at / BLOCK + 1) * BLOCK);
             let block = &bytes[code.bytes(start, first - start)..];
             let here = to.split_off_mut(..end - at).unwrap_or_default();
-            block8::decode_some(code == Code::Signed8, block, at - first, here);
+            block8::decode_some(code.is_signed(), block, at - first, here);
             at = end;
         }
     }
