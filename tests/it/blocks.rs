@@ -501,7 +501,9 @@ fn hostile_state_is_kept_as_well_as_can_be() {
 
 #[test]
 fn more_than_there_is_memory_for_is_an_error() {
-    for len in [usize::MAX, usize::MAX / 4, usize::MAX / 8, usize::MAX / 9] {
+    // With addresses of 32 bits, what is less may find room.
+    let lens = [usize::MAX, usize::MAX / 4, usize::MAX / 8, usize::MAX / 9];
+    for len in lens.into_iter().take(if usize::BITS == 64 { 4 } else { 2 }) {
         let mut optimizer = Optimizer::<AnyRule>::new(Sgd::default().into(), len).unwrap();
         optimizer.set_state_format(None, Format::Block8).unwrap();
         let memory = |slots| Error::Memory { slots, len };
