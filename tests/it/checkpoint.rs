@@ -266,14 +266,17 @@ fn version_1_stays_as_it_is() {
 
 #[test]
 fn every_flipped_bit_and_every_cut_is_found() {
-    flip_and_cut(&everything(), |file| all(file).map(|(optimizer, ..)| optimizer));
+    flip_and_cut(&everything(), 1, |file| all(file).map(|(optimizer, ..)| optimizer));
+    // Each bit of a byte in one of seven.
     #[cfg(feature = "half")]
-    flip_and_cut(&crate::kept::everything(), |file| crate::kept::all(file).map(|(optimizer, ..)| optimizer));
+    flip_and_cut(&crate::kept::everything(), 7, |file| {
+        crate::kept::all(file).map(|(optimizer, ..)| optimizer)
+    });
 }
 
-fn flip_and_cut(file: &[u8], all: impl Fn(&[u8]) -> Result<Optimizer<AnyRule>, Error>) {
+fn flip_and_cut(file: &[u8], every: usize, all: impl Fn(&[u8]) -> Result<Optimizer<AnyRule>, Error>) {
     let optimizer = all(file).unwrap();
-    for bit in 0..8 * file.len() {
+    for bit in (0..8 * file.len()).step_by(every) {
         let mut broken = file.to_vec();
         broken[bit / 8] ^= 1 << (bit % 8);
         let error =
