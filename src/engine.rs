@@ -1,6 +1,7 @@
 //! One pass over memory: any formula, at any level, on any number of threads, with the same bits.
 
 mod codec;
+mod codes;
 mod fold;
 mod layer;
 mod level;
@@ -12,7 +13,8 @@ mod tree;
 mod visit;
 mod walk;
 
-pub(crate) use codec::{Codes, Rounds, decode as join, encode as split};
+pub(crate) use codec::{Rounds, decode as join, encode as split};
+pub(crate) use codes::Codes;
 pub(crate) use fold::{Magnitude, measure};
 pub use level::Level;
 pub(crate) use sweep::{AVERAGE, Beside, Follow, LOWER, PARAMS, SLOTS, STREAMS, Sweep, apply};

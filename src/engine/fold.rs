@@ -1,6 +1,6 @@
 //! Sums over many elements, the same to the bit whatever the vectors, the threads, and the cut into tensors.
 
-use super::codec::Codes;
+use super::codes::Codes;
 use super::tree::{Part, tree};
 use super::visit::each_decoded;
 use super::{Level, Parallelism, Run, Tensor};

@@ -60,14 +60,10 @@ impl<'a, const S: usize> State<'a, S> {
 
     /// That of the first `len` elements. Not within a block.
     pub(super) fn split_off(&mut self, len: usize) -> Self {
-        let (start, slots, codes) = (self.start, self.slots, self.codes);
-        (self.start, self.len) = (start + len, self.len - len);
-        let mut codes_left = codes.into_iter();
-        let bytes = self.bytes.each_mut().map(|slot| {
-            let code = codes_left.next().unwrap_or_default();
-            slot.split_off_mut(..code.bytes(start, len)).unwrap_or_default()
-        });
-        Self { start, len, slots, codes, bytes }
+        let bytes = from_fn(|k| self.split_off_slot(k, len).bytes);
+        let here = Self { len, bytes, ..*self };
+        (self.start, self.len) = (self.start + len, self.len - len);
+        here
     }
 
     /// One slot of the first `len` elements; of what is in blocks, nothing is taken.
@@ -102,6 +98,13 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         let (params, grads, random) = ([0.0; STAGE], [0.0; STAGE], [0; STAGE]);
         let scratch = Scratch { params, grads, state: [[0.0; STAGE]; S], random };
         Self { block: state.start..state.start, state, rounding, scratch }
+    }
+
+    /// The same with other elements, if no block is open.
+    pub(super) fn begin(&mut self, state: State<'a, S>) -> &mut Self {
+        self.block = state.start..state.start;
+        self.state = state;
+        self
     }
 
     /// The next elements, for a layer that begins with them.
@@ -139,8 +142,8 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
                 self.block = at..at + self.state.len.min(longest);
                 self.open(visit.level);
             }
-            let places = if in_blocks { at % BLOCK } else { 0 }..;
-            self.piece(formula, &mut piece, visit, places.start);
+            let first = if in_blocks { at % BLOCK } else { 0 };
+            self.piece(formula, &mut piece, visit, first);
             if in_blocks && self.block.end == self.state.start {
                 self.close(visit.level);
             }

@@ -1,6 +1,7 @@
 //! Every element's formula in one pass over memory.
 
-use super::codec::{Codes, Rounds};
+use super::codec::Rounds;
+use super::codes::Codes;
 use super::fold::{ChangeSums, join};
 use super::layer::measure;
 use super::share::share;
@@ -237,11 +238,17 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         let mut state = State::select(part, slots);
         let measured = layers.filter(|_| F::LAYERWISE);
         if state.is_plain() && measured.is_none() {
+            // One for all tensors, as it is long.
+            let mut stage = None;
             for tensor in take(&mut part.span) {
                 let here = state.split_off(tensor.len());
                 match tensor {
                     tensor if !tensor.is_plain() => {
-                        Stage::new(here, rounding).update(&formula, tensor, visit);
+                        let stage = match &mut stage {
+                            Some(stage) => Stage::begin(stage, here),
+                            none => none.insert(Stage::new(here, rounding)),
+                        };
+                        stage.update(&formula, tensor, visit);
                     }
                     Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
                         let params = params.into_plain().unwrap_or_default();

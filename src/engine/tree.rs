@@ -1,6 +1,6 @@
 //! Recursive halving over the caller's rayon pool, along a tree whose shape depends on the length alone.
 
-use super::codec::Codes;
+use super::codes::Codes;
 use super::fold::LEAF;
 use super::{Parallelism, Run, STREAMS, Tensor, tensor::Span};
 use core::mem::take;

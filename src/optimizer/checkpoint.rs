@@ -15,7 +15,6 @@ pub use snapshot::{Params, Snapshot};
 
 use crate::store::{Stream, block8};
 use crate::{Format, Group, Layout, Optimizer, Rounding, Tensor};
-use core::iter;
 use core::ops::Range;
 use file::Tensors;
 use record::Record;
@@ -133,15 +132,11 @@ impl<F: Read + Seek> Checkpoint<F> {
         self.set_formats(&mut optimizer)?;
         self.check(&optimizer)?;
         optimizer.settled();
+        optimizer.fill_scales(&mut self.tensors)?;
         for parameter in self.layout.parameters() {
             for (name, content) in optimizer.tensors_of(&parameter) {
                 optimizer.fill(&mut self.tensors, parameter.range.clone(), name, content)?;
             }
-        }
-        optimizer.fill_scales(&mut self.tensors)?;
-        for (slot, range) in optimizer.state.iter().zip(iter::repeat(0..optimizer.len())) {
-            let not_zero = |range| slot.find(range, |x| x != 0.0);
-            optimizer.check_stateless(slot.name, optimizer.parts(&range), not_zero)?;
         }
         Ok(optimizer)
     }
@@ -296,6 +291,8 @@ impl<R: Recorded> Optimizer<R> {
                 let code = self.state[slot].code;
                 let pieces = &mut self.state[slot].pieces_mut(&range);
                 tensors.get(&name, pieces, |bytes| Stream { code, bytes }.flush())?;
+                let slot = &self.state[slot];
+                self.check_stateless(slot.name, self.parts(&range), |part| slot.first_not_zero(part))?;
             }
             Content::Average => {
                 if let Some(ema) = &mut self.ema {

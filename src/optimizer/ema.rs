@@ -24,14 +24,14 @@ impl Ema {
     pub(super) fn follow(&self) -> Follow {
         if self.begun { Follow::Moving(self.decay) } else { Follow::Copying }
     }
-
-    /// Whether it may be written.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        if self.swapped { Err(Error::Swapped) } else { Ok(()) }
-    }
 }
 
 impl<R> Optimizer<R> {
+    /// Whether the parameters are where they belong.
+    pub(super) fn check_unswapped(&self) -> Result<(), Error> {
+        if self.ema.as_ref().is_some_and(|ema| ema.swapped) { Err(Error::Swapped) } else { Ok(()) }
+    }
+
     /// Keeps an exponential moving average of the parameters, which often generalizes better than the last of them, or
     /// changes how much of itself it keeps, or with `None` ends and forgets it.
     ///
@@ -59,7 +59,7 @@ impl<R> Optimizer<R> {
     /// [`Error::Swapped`] if it is to end while the parameters are in its place. The optimizer is as it was then.
     pub fn set_ema(&mut self, decay: impl Into<Option<f64>>) -> Result<(), Error> {
         let Some(decay) = decay.into() else {
-            self.ema.as_ref().map_or(Ok(()), Ema::check)?;
+            self.check_unswapped()?;
             self.ema = None;
             return Ok(());
         };
@@ -95,7 +95,8 @@ impl<R> Optimizer<R> {
     /// [`Error::Swapped`] if the parameters are in its place. Nothing has been written then.
     pub fn restore_ema(&mut self, average: &[f32]) -> Result<(), Error> {
         self.layout.check_len("ema", average.len())?;
-        self.ema.as_ref().ok_or(Error::NoEma)?.check()?;
+        self.ema.as_ref().ok_or(Error::NoEma)?;
+        self.check_unswapped()?;
         self.settled();
         if let Some(ema) = &mut self.ema {
             ema.average.put(0..average.len(), average);
@@ -131,25 +132,18 @@ impl<R> Optimizer<R> {
         self.layout.check(tensors)?;
         self.check_split(tensors)?;
         let ema = self.ema.as_mut().filter(|ema| ema.begun).ok_or(Error::NoEma)?;
-        if let Some(lower) = &mut self.lower {
-            let mut rest = (ema.average.plain_mut().unwrap_or_default(), lower.bytes_mut());
-            for tensor in tensors {
-                let len = tensor.lens().0;
-                let average = rest.0.split_off_mut(..len).unwrap_or_default();
-                let lower = rest.1.split_off_mut(..2 * len).unwrap_or_default();
-                split::swap(self.level, average, lower, tensor);
-            }
-            ema.swapped = !ema.swapped;
-            return Ok(());
-        }
-        if tensors.iter().any(|tensor| tensor.params().plain().is_none()) {
+        if self.lower.is_none() && tensors.iter().any(|tensor| tensor.params().plain().is_none()) {
             return Err(Error::SwapFormat);
         }
-        let mut rest = ema.average.plain_mut().unwrap_or_default();
-        for params in tensors.iter_mut().filter_map(|tensor| tensor.params_mut().into_plain()) {
-            let (here, after) = rest.split_at_mut(params.len());
-            params.swap_with_slice(here);
-            rest = after;
+        let mut average = ema.average.plain_mut().unwrap_or_default();
+        let mut lower = self.lower.as_mut().map(Slot::bytes_mut).unwrap_or_default();
+        for tensor in tensors {
+            let len = tensor.lens().0;
+            let average = average.split_off_mut(..len).unwrap_or_default();
+            match lower.split_off_mut(..2 * len) {
+                Some(lower) if len > 0 => split::swap(self.level, average, lower, tensor),
+                _ => tensor.params_mut().into_plain().unwrap_or_default().swap_with_slice(average),
+            }
         }
         ema.swapped = !ema.swapped;
         Ok(())

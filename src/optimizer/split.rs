@@ -43,7 +43,7 @@ impl<R> Optimizer<R> {
     /// [`Error::Memory`] if there is no room for them, [`Error::Swapped`] if the parameters are in the place of their
     /// [average](Self::swap_ema). Nothing has changed then.
     pub fn set_split(&mut self, split: bool) -> Result<(), Error> {
-        self.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
+        self.check_unswapped()?;
         if split != self.lower.is_some() {
             let memory = Error::Memory { slots: 1, len: self.len() };
             let lower = || Slot::new("lower", Code::Bf16, &self.ends, self.taken()).ok_or(memory);
@@ -82,7 +82,7 @@ impl<R> Optimizer<R> {
     /// # Errors
     /// As [`masters`](Self::masters), and [`Error::Swapped`] if the parameters are in the place of their [average](Self::swap_ema).
     pub fn set_masters(&mut self, masters: &[f32], tensors: &mut [Tensor<'_>]) -> Result<(), Error> {
-        self.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
+        self.check_unswapped()?;
         self.layout.check(tensors)?;
         self.layout.check_len("masters", masters.len())?;
         self.check_split(tensors)?;

@@ -1,6 +1,5 @@
 //! One step.
 
-use super::ema::Ema;
 use super::group::Member;
 use super::{Gradients, NonFinite, Optimizer, Pipeline, Report, Update};
 use crate::engine::{self, AVERAGE, Beside, Codes, LOWER, PARAMS, Plan, Rounds, STREAMS, Sweep, Tensor};
@@ -64,7 +63,7 @@ impl<R: Rule> Optimizer<R> {
     }
 
     fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
-        self.ema.as_ref().map_or(Ok(()), Ema::check)?;
+        self.check_unswapped()?;
         self.check_split(tensors)?;
         if self.callers.is_none() {
             self.settle(tensors);
@@ -134,18 +133,18 @@ impl<R: Rule> Optimizer<R> {
 
 impl<R> Optimizer<R> {
     /// The bits of this step for what is rounded by them.
-    fn random(&self) -> Option<[Random; STREAMS + 1]> {
+    fn random(&self) -> Option<[Random; PARAMS + 1]> {
         let seed = match self.rounding {
             Rounding::Stochastic { seed } => seed,
             Rounding::Nearest if self.state.iter().any(|slot| slot.code.in_blocks()) => 0,
             Rounding::Nearest => return None,
         };
         let of = |name| Random::new(seed, self.steps, name);
-        let mut random = [of("params"); STREAMS + 1];
+        // What no slot is in the place of is for the parameters.
+        let mut random = [of("params"); PARAMS + 1];
         for (random, slot) in random.iter_mut().zip(&self.state) {
             *random = of(slot.name);
         }
-        random[PARAMS] = of("params");
         Some(random)
     }
 }

@@ -94,7 +94,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
     /// are too many.
     pub fn write(mut self, mut out: impl Write) -> Result<(), Error> {
         let optimizer = self.optimizer;
-        optimizer.ema.as_ref().map_or(Ok(()), |ema| ema.check())?;
+        optimizer.check_unswapped()?;
         let (params, extra) = (self.params.transpose()?, self.extra.transpose()?);
         let mut entries = entries(optimizer);
         if let Some(params) = params {
