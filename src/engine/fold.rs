@@ -39,10 +39,12 @@ pub(crate) fn measure(
             if group.is_some() {
                 let mut start = part.start;
                 take(&mut part.span).for_each(|tensor| {
+                    let mut at = start;
                     each_decoded(level, tensor.grads(), &[], |grads| {
-                        gradients.add(level, start, grads);
-                        start += grads.len();
+                        gradients.add(level, at, grads);
+                        at += grads.len();
                     });
+                    start += tensor.len();
                 });
             }
         });

@@ -54,11 +54,11 @@ impl WithFormula for Measured<'_, '_, '_, '_> {
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
         let Self { sweep, part, slots } = self;
-        if !F::LAYERWISE || slots.len() != S {
-            return None;
-        }
         // A layer is of one tensor.
         let tensor = part.span.borrow().next().unwrap_or_default();
+        if !F::LAYERWISE || slots.len() != S || tensor.is_idle() {
+            return None;
+        }
         let state = from_fn(|k| Shelf {
             code: part.codes.all[slots[k]],
             start: part.start,

@@ -128,6 +128,7 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         let in_blocks = self.state.codes.iter().any(|code| code.in_blocks());
         // Gradients are set to zero while they are in the cache.
         let kept = matches!(tensor.grads, Grads::Keep(_));
+        let idle = tensor.is_idle();
         let at_once = kept && self.in_halves() && tensor.is_plain() && visit.nothing_beside();
         while tensor.len() > 0 {
             let at = self.state.start;
@@ -143,7 +144,12 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
                 self.open(visit.level);
             }
             let first = if in_blocks { at % BLOCK } else { 0 };
-            self.piece(formula, &mut piece, visit, first);
+            if idle {
+                self.state.split_off(len);
+                visit.leave(piece.borrow());
+            } else {
+                self.piece(formula, &mut piece, visit, first);
+            }
             if in_blocks && self.block.end == self.state.start {
                 self.close(visit.level);
             }

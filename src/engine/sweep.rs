@@ -149,7 +149,7 @@ impl Sweep<'_> {
                         plan.unlike(group, found);
                     }
                 }
-                None => take(&mut part.span).for_each(|tensor| visit.frozen(tensor)),
+                None => take(&mut part.span).for_each(|tensor| visit.leave(tensor)),
             }
         });
     }
@@ -243,6 +243,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
             for tensor in take(&mut part.span) {
                 let here = state.split_off(tensor.len());
                 match tensor {
+                    tensor if tensor.is_idle() => visit.leave(tensor),
                     tensor if !tensor.is_plain() => {
                         let stage = match &mut stage {
                             Some(stage) => Stage::begin(stage, here),
@@ -262,6 +263,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         }
         let mut stage = Stage::new(state, rounding);
         for tensor in take(&mut part.span) {
+            let measured = measured.filter(|_| !tensor.is_idle());
             let formula = measured.map_or(formula, |parallelism| {
                 let known = &stage.known(&tensor, visit.lower);
                 formula.of_layer(measure(visit.level, parallelism, &formula, known))

@@ -32,6 +32,8 @@ pub struct Tensor<'a> {
 pub(super) enum Grads<'a> {
     Keep(Source<'a>),
     Zero(Stream<'a>),
+    /// There are none.
+    Idle,
 }
 
 impl<'a> Tensor<'a> {
@@ -49,9 +51,24 @@ impl<'a> Tensor<'a> {
     }
 
     /// Parameters alone, where no gradients are asked for.
+    ///
+    /// A step leaves them alone, as it does those of a frozen group, for what no gradient has come to this time. Their state stays too
+    /// (but what shares a block of [`Format::Block8`](crate::Format::Block8) with others may be rounded again with it). Their
+    /// group's step count goes on.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{AdamW, Optimizer, Pipeline, Tensor};
+    /// let (mut used, mut unused) = ([1.0; 6], [1.0; 2]);
+    /// let mut optimizer = Optimizer::new(AdamW::default(), 8)?;
+    /// let tensors = &mut [Tensor::new(&mut used, &[0.5; 6]), Tensor::of(&mut unused)];
+    /// optimizer.step_with(tensors, &Pipeline::default())?;
+    /// assert!(used[0] < 1.0 && unused == [1.0; 2]); // which not even decay has touched
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn of<P: Element>(params: &'a mut [P]) -> Self {
-        Self { params: Stream::of(params), ..Self::default() }
+        Self { params: Stream::of(params), grads: Grads::Idle, ..Self::default() }
     }
 
     /// The same with a copy of the parameters, which is written in the same pass: rounded to the nearest number that it can hold,
@@ -89,6 +106,11 @@ impl<'a> Tensor<'a> {
         (self.params.as_source().len(), self.grads().len())
     }
 
+    /// Whether a step leaves it alone.
+    pub(crate) const fn is_idle(&self) -> bool {
+        matches!(self.grads, Grads::Idle)
+    }
+
     /// Of its copy, if it has one.
     pub(crate) fn mirror_len(&self) -> Option<usize> {
         self.mirror.as_ref().map(|mirror| mirror.as_source().len())
@@ -114,14 +136,14 @@ impl<'a> Tensor<'a> {
 
     /// Gradients that are only to be measured have no parameters.
     pub(super) const fn len(&self) -> usize {
-        self.grads().len()
+        match &self.grads {
+            Grads::Idle => self.params().len(),
+            _ => self.grads().len(),
+        }
     }
 
     pub(super) const fn grads(&self) -> Source<'_> {
-        match &self.grads {
-            Grads::Keep(grads) => *grads,
-            Grads::Zero(grads) => grads.as_source(),
-        }
+        self.grads.as_source()
     }
 
     pub(crate) fn zero(&mut self) {
@@ -132,17 +154,15 @@ impl<'a> Tensor<'a> {
 
     /// Its parameters, gradients and copy.
     pub(super) fn parts(&mut self) -> (Stream<'_>, Source<'_>, Option<Stream<'_>>) {
-        let grads = match &self.grads {
-            Grads::Keep(grads) => *grads,
-            Grads::Zero(grads) => grads.as_source(),
-        };
+        let grads = self.grads.as_source();
         (self.params.borrow(), grads, self.mirror.as_mut().map(Stream::borrow))
     }
 
-    fn borrow(&mut self) -> Tensor<'_> {
+    pub(super) fn borrow(&mut self) -> Tensor<'_> {
         let grads = match &mut self.grads {
             Grads::Keep(grads) => Grads::Keep(*grads),
             Grads::Zero(grads) => Grads::Zero(grads.borrow()),
+            Grads::Idle => Grads::Idle,
         };
         let mirror = self.mirror.as_mut().map(Stream::borrow);
         Tensor { params: self.params.borrow(), grads, mirror, name: None }
@@ -161,9 +181,20 @@ impl<'a> Tensor<'a> {
                 let (left, right) = grads.split_at(mid);
                 (Grads::Zero(left), Grads::Zero(right))
             }
+            Grads::Idle => (Grads::Idle, Grads::Idle),
         };
         let right = Self { params: params_right, grads: grads_right, mirror: mirror_right, name: None };
         (Self { params, grads, mirror, name: None }, right)
+    }
+}
+
+impl Grads<'_> {
+    const fn as_source(&self) -> Source<'_> {
+        match self {
+            Self::Keep(grads) => *grads,
+            Self::Zero(grads) => grads.as_source(),
+            Self::Idle => Source { code: Code::F32, bytes: &[] },
+        }
     }
 }
 

@@ -51,11 +51,13 @@ impl<'a> Visit<'a, '_> {
         }
     }
 
-    pub(super) fn frozen(&mut self, mut tensor: Tensor<'_>) {
+    /// Passes over parameters that stay as they are.
+    pub(super) fn leave(&mut self, mut tensor: Tensor<'_>) {
+        let lower = self.lower_of(tensor.len());
         if self.follow.is_some() {
-            let lower = self.lower_of(tensor.len());
             each_decoded(self.level, tensor.params(), lower, |params| self.follow(params));
         }
+        self.start += tensor.len();
         tensor.zero();
     }
 

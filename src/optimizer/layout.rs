@@ -154,7 +154,7 @@ impl Layout {
     pub(super) fn check_grads(&self, tensors: &[Tensor<'_>]) -> Result<(), Error> {
         for (index, tensor) in tensors.iter().enumerate() {
             let (params, grads) = tensor.lens();
-            if params != grads {
+            if params != grads && !tensor.is_idle() {
                 return Err(Error::Tensor { index, name: self.name_of(index), params, grads });
             }
             if let Some(copy) = tensor.mirror_len().filter(|copy| *copy != params) {

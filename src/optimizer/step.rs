@@ -46,6 +46,7 @@ impl<R: Rule> Optimizer<R> {
     ///
     /// The bits are those of one slice for all, in one parallel region that is shared out by elements and not by tensors;
     /// only for [layerwise](crate::Formula::LAYERWISE) rules is each tensor a layer. [`step`](Self::step)'s promises hold.
+    /// Tensors of [parameters alone](Tensor::of) are left alone.
     ///
     /// # Errors
     /// [`Error::Tensor`] if a tensor has not as many gradients as parameters, [`Error::Mirror`] if it has not as many in its

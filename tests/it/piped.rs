@@ -160,12 +160,11 @@ impl Model {
         other
     }
 
-    /// Zero where frozen.
-    fn thawed(&self, numbers: &[f32]) -> Vec<f32> {
+    /// Zero where frozen or idle.
+    fn thawed(&self, numbers: &[f32], idle: &[Range<usize>]) -> Vec<f32> {
         let mut numbers = numbers.to_vec();
-        for range in self.groups.iter().filter(|group| group.frozen).flat_map(|group| &group.ranges) {
-            numbers[range.clone()].fill(0.0);
-        }
+        let frozen = self.groups.iter().filter(|group| group.frozen).flat_map(|group| &group.ranges);
+        frozen.chain(idle).for_each(|range| numbers[range.clone()].fill(0.0));
         numbers
     }
 
@@ -227,14 +226,15 @@ impl Model {
         }
     }
 
-    /// One step in plain loops, over the tensors between `cuts`.
+    /// One step in plain loops, over the same tensors.
     pub fn step(
         &mut self,
         grads: &[f32],
         pipeline: &Pipeline,
-        cuts: &[usize],
+        way: &Way,
     ) -> std::result::Result<Report, Error> {
-        let thawed = self.thawed(grads);
+        let (cuts, idle) = (&way.cuts[..], &way.idle(grads.len())[..]);
+        let thawed = self.thawed(grads, idle);
         let scale = pipeline.scale;
         let squares: Vec<f64> = thawed.iter().map(|&g| f64::from(g) * f64::from(g)).collect();
         let norm = reference::sum(&squares).sqrt() * scale;
@@ -270,7 +270,7 @@ impl Model {
         for Range { start, end } in self.layers(0..grads.len(), cuts) {
             let (_, i) = self.run(start);
             let group = &self.groups[i];
-            if group.frozen {
+            if group.frozen || idle.iter().any(|idle| idle.contains(&start)) {
                 continue;
             }
             let mut rule = group.rule;
@@ -305,7 +305,7 @@ impl Model {
                 }
             }
         }
-        let (before, after) = (self.thawed(&before), self.thawed(&self.params));
+        let (before, after) = (self.thawed(&before, idle), self.thawed(&self.params, idle));
         let moved = |(&after, &before): (&f32, &f32)| (f64::from(after) - f64::from(before)).powi(2);
         let updates: Vec<f64> = after.iter().zip(&before).map(moved).collect();
         let sizes: Vec<f64> = after.iter().map(|&p| f64::from(p) * f64::from(p)).collect();
@@ -416,9 +416,18 @@ pub struct Way {
     pub cuts: Vec<usize>,
     /// Whether every other tensor has its gradients set to zero, from the first or the second on.
     pub zeroing: Option<usize>,
+    /// Whether every third tensor has no gradients, from the first, the second or the third on.
+    pub idle: Option<usize>,
 }
 
 impl Way {
+    /// Where there are no gradients.
+    fn idle(&self, len: usize) -> Vec<Range<usize>> {
+        let (starts, ends) = ([0].iter().chain(&self.cuts), self.cuts.iter().chain([&len]));
+        let ranges = starts.zip(ends).enumerate().filter(|(i, _)| self.idle == Some(i % 3));
+        ranges.map(|(_, (start, end))| *start..*end).collect()
+    }
+
     pub fn step(
         &self,
         optimizer: &mut Optimizer<AnyRule>,
@@ -432,13 +441,17 @@ impl Way {
         for (i, &cut) in self.cuts.iter().chain(&[grads.len()]).enumerate() {
             let (params, after) = rest.split_at_mut(cut - start);
             let (grads, after_grads) = rest_grads.split_at_mut(cut - start);
-            tensors.push(if zeroes(i) { Tensor::zeroing(params, grads) } else { Tensor::new(params, grads) });
+            tensors.push(match i {
+                _ if self.idle == Some(i % 3) => Tensor::of(params),
+                _ if zeroes(i) => Tensor::zeroing(params, grads),
+                _ => Tensor::new(params, grads),
+            });
             (rest, rest_grads, start) = (after, after_grads, cut);
         }
         let result = optimizer.step_with(&mut tensors, pipeline);
         start = 0;
         for (i, &cut) in self.cuts.iter().chain(&[grads.len()]).enumerate() {
-            let zeroed = zeroes(i) && result.is_ok();
+            let zeroed = zeroes(i) && self.idle != Some(i % 3) && result.is_ok();
             let expected = if zeroed { &vec![0.0; cut - start][..] } else { &grads[start..cut] };
             assert_bits(&handed[start..cut], expected, &("gradients of tensor", i));
             start = cut;
@@ -465,6 +478,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
         },
         cuts,
         zeroing: *u.choose(&[None, Some(0), Some(1)])?,
+        idle: *u.choose(&[None, Some(0), Some(1), Some(2)])?,
     };
     let mut optimizer = match Optimizer::with_groups(groups.clone(), len) {
         Ok(optimizer) => optimizer,
@@ -486,7 +500,7 @@ fn case(u: &mut Unstructured<'_>) -> Result<bool> {
         if let Err(error) = pipeline.check() {
             assert_eq!(found.unwrap_err().to_string(), error.to_string());
         } else {
-            match (found, model.step(&grads, &pipeline, &way.cuts)) {
+            match (found, model.step(&grads, &pipeline, &way)) {
                 (Ok(found), Ok(expected)) => assert_same_report(&found, &expected, &context),
                 (found, expected) => assert_eq!(found, expected, "{context:?}"),
             }

@@ -141,14 +141,21 @@ fn reports_are_the_same_bits_however_the_call_is_made() {
             ..Pipeline::default()
         };
         let mut model = Model::new(groups.clone(), params.clone());
-        let expected = model.step(&grads, &pipeline, &[]).unwrap();
+        let flat = Way {
+            level: Level::best(),
+            parallelism: Parallelism::Serial,
+            cuts: vec![],
+            zeroing: Some(1),
+            idle: None,
+        };
+        let expected = model.step(&grads, &pipeline, &flat).unwrap();
         let mut cuts: Vec<usize> = (0..rng.usize(..40)).map(|_| rng.usize(..=len)).collect();
         cuts.sort_unstable();
         for cuts in [vec![], cuts] {
             for level in Level::available() {
                 for parallelism in parallelisms() {
                     for pool in &pools {
-                        let way = Way { level, parallelism, cuts: cuts.clone(), zeroing: Some(1) };
+                        let way = Way { level, parallelism, cuts: cuts.clone(), ..flat.clone() };
                         let mut optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
                         optimizer.set_level(level);
                         optimizer.set_parallelism(parallelism);
@@ -186,13 +193,15 @@ fn layerwise_steps_are_the_same_bits_on_any_number_of_threads() {
         let pipeline = Pipeline { max_norm: Some(1.0), measure_update: true, ..Pipeline::default() };
         let mut cuts: Vec<usize> = (0..40).map(|_| rng.usize(..=len)).collect();
         cuts.sort_unstable();
-        for cuts in [vec![], vec![0, 0, third + 2, len, len], cuts] {
+        for (cuts, idle) in [(vec![], None), (vec![0, 0, third + 2, len, len], None), (cuts, Some(1))] {
+            let (level, parallelism) = (Level::best(), Parallelism::Serial);
+            let way = Way { level, parallelism, cuts, zeroing: Some(1), idle };
             let mut model = Model::new(groups.to_vec(), params.clone());
-            let reports = [(); 2].map(|()| model.step(&grads, &pipeline, &cuts).unwrap());
+            let reports = [(); 2].map(|()| model.step(&grads, &pipeline, &way).unwrap());
             for (level, parallelism) in Level::available().into_iter().zip(parallelisms().into_iter().cycle())
             {
                 for pool in &pools {
-                    let way = Way { level, parallelism, cuts: cuts.clone(), zeroing: Some(1) };
+                    let way = Way { level, parallelism, ..way.clone() };
                     let mut optimizer = Optimizer::with_groups(groups.clone(), len).unwrap();
                     optimizer.set_level(level);
                     optimizer.set_parallelism(parallelism);
@@ -491,10 +500,10 @@ fn assert_sums(groups: &[Group<AnyRule>], cuts: &[usize]) {
     let rng = &mut fastrand::Rng::with_seed(6);
     let pipeline = Pipeline { measure_update: true, ..Pipeline::default() };
     let (level, parallelism) = (Level::best(), Parallelism::Serial);
-    let way = Way { level, parallelism, cuts: cuts.to_vec(), zeroing: None };
+    let way = Way { level, parallelism, cuts: cuts.to_vec(), zeroing: None, idle: None };
     for _ in 0..20 {
         let (mut params, grads) = (ordinary(rng, 200), ordinary(rng, 200));
-        let expected = Model::new(groups.to_vec(), params.clone()).step(&grads, &pipeline, cuts).unwrap();
+        let expected = Model::new(groups.to_vec(), params.clone()).step(&grads, &pipeline, &way).unwrap();
         let mut optimizer = Optimizer::with_groups(groups.to_vec(), 200).unwrap();
         let found = way.step(&mut optimizer, &mut params, &grads, &pipeline).unwrap();
         assert_same_report(&found, &expected, &way);

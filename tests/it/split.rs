@@ -81,6 +81,41 @@ fn pipeline(rng: &mut fastrand::Rng) -> Pipeline {
     }
 }
 
+/// Neither their halves, their state nor their average are another's.
+#[test]
+fn halves_without_gradients_stay() {
+    for format in Format::all() {
+        let mut optimizer = Optimizer::new(AnyRule::from(AdamW::default()), 900).unwrap();
+        optimizer.set_state_format(None, *format).unwrap();
+        optimizer.set_split(true).unwrap();
+        optimizer.set_ema(0.5).unwrap();
+        let params = ordinary(&mut fastrand::Rng::with_seed(4), 900);
+        let (mut shown, grads) = (vec![bf16::ONE; 900], vec![0.5_f32; 900]);
+        optimizer.set_masters(&params, &mut [Tensor::of(&mut shown)]).unwrap();
+        // Cut where blocks are, so that nothing is rounded again.
+        let frozen = Group { frozen: true, ..Group::new(AdamW::default().into(), 256..512) };
+        let stepped = Group::over(AdamW::default().into(), [0..256, 512..900]);
+        let mut expected = Optimizer::with_groups([stepped, frozen], 900).unwrap();
+        expected.set_state_format(None, *format).unwrap();
+        expected.set_ema(0.5).unwrap();
+        let mut whole = params;
+        for _ in 0..3 {
+            let [a, b, c] = [0..256, 256..512, 512..900].map(|range| shown[range].to_vec());
+            let mut parts = [a, b, c];
+            let [a, b, c] = &mut parts;
+            let tensors = &mut [Tensor::new(a, &grads[..256]), Tensor::of(b), Tensor::new(c, &grads[512..])];
+            optimizer.step_with(tensors, &Pipeline::default()).unwrap();
+            shown = parts.concat();
+            expected.step(&mut whole, &grads).unwrap();
+            assert_bits(&masters(&optimizer, &mut shown), &whole, format);
+            assert_bits(optimizer.ema().unwrap(), expected.ema().unwrap(), format);
+            for name in expected.state_names() {
+                assert_bits(&read(&optimizer, name), &read(&expected, name), &(name, format));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_run_in_halves_has_the_bits_of_one_in_f32() {
     let rng = &mut fastrand::Rng::with_seed(1);
