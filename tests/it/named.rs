@@ -127,7 +127,7 @@ fn errors_name_the_tensor_and_the_group() {
     assert_eq!(error.to_string(), "gradients are not finite: 1 in all, the first at 7 (in \"bias\")");
     let (mut weight, mut bias) = ([0.0; 6], [0.0; 2]);
     let weight = Tensor::new(&mut weight, &[0.0; 6]);
-    let tensors = &mut [weight, Tensor::default(), Tensor::of(&mut bias)];
+    let tensors = &mut [weight, Tensor::default(), Tensor::new::<_, f32>(&mut bias, &[])];
     let error = optimizer.step_with(tensors, &strict).unwrap_err();
     assert_eq!(error.to_string(), "tensor 2 (\"bias\") has 2 parameters, but 0 gradients");
 }
