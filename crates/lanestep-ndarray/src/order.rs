@@ -26,8 +26,10 @@ pub(crate) fn written<'a, A, D: Dimension>(
     if view.is_empty() {
         return Ok(&mut []);
     }
-    let holes = holes(of, &view.view());
-    view.into_slice_memory_order().ok_or(holes)
+    if view.as_slice_memory_order().is_none() {
+        return Err(holes(of, &view.view()));
+    }
+    Ok(view.into_slice_memory_order().unwrap_or_default())
 }
 
 pub(crate) fn read<'a, A, D: Dimension>(
