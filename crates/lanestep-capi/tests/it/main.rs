@@ -1,0 +1,5 @@
+//! The interface from C, C++ and Rust.
+
+mod compiler;
+mod header;
+mod programs;
