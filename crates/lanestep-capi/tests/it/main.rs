@@ -1,5 +1,9 @@
 //! The interface from C, C++ and Rust.
 
+mod bits;
 mod compiler;
+mod errors;
+mod hands;
 mod header;
+mod kept;
 mod programs;

@@ -29,3 +29,10 @@ fn a_child_steps_after_a_fork() {
     let program = build(&Path::new(ROOT).join("tests/c/fork.c"), folder.path(), Link::Dynamic);
     succeeded(&mut Command::new(program));
 }
+
+#[test]
+fn cpp_holds_optimizers_and_throws_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build(&Path::new(ROOT).join("tests/c/raii.cpp"), folder.path(), Link::Dynamic);
+    succeeded(&mut Command::new(program));
+}
