@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LEN = 200000, STEPS = 3, CHILDREN = 4 };
+enum { LEN = 40000, STEPS = 3, CHILDREN = 4 };
 
 static void check(LanestepStatus status) {
   if (status != LANESTEP_STATUS_OK) {

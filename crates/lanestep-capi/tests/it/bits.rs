@@ -5,8 +5,8 @@ use lanestep::{AnyRule, Layout, Optimizer, Pipeline, Report, Tensor};
 use std::path::Path;
 use std::process::Command;
 
-const LENS: [(&str, usize); 4] = [("a", 1000), ("none", 0), ("b", 40_000), ("c", 7)];
-const LEN: usize = 41_007;
+const LENS: [(&str, usize); 4] = [("a", 1000), ("none", 0), ("b", 32_000), ("c", 7)];
+const LEN: usize = 33_007;
 
 /// The numbers of `bits.c`.
 fn number(seed: &mut u32) -> f32 {
@@ -21,7 +21,7 @@ fn stepped(rule: AnyRule, seed: u32) -> (Vec<f32>, Report) {
     let mut optimizer = Optimizer::new(rule, Layout::new(LENS).unwrap()).unwrap();
     let pipeline = Pipeline { max_norm: Some(0.5), measure_update: true, ..Pipeline::default() };
     let mut report = None;
-    for _ in 0..3 {
+    for _ in 0..2 {
         let grads: Vec<f32> = (0..LEN).map(|_| number(&mut seed)).collect();
         let (mut rest, mut rest_grads) = (&mut *params, &*grads);
         let mut tensors = if ["LAMB", "LARS", "CautiousAdamW", "CautiousLion"].contains(&rule.name()) {
