@@ -5,5 +5,6 @@ mod compiler;
 mod errors;
 mod hands;
 mod header;
+mod hostile;
 mod kept;
 mod programs;
