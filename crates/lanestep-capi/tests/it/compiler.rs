@@ -49,10 +49,10 @@ pub(crate) fn build(source: &Path, folder: &Path, link: Link) -> PathBuf {
             command.arg(format!("-Wl,-rpath,{}", libraries.display()));
         }
         Link::Static => {
-            command.arg(libraries.join("liblanestep_capi.a")).args(["-lpthread", "-ldl", "-lm"]);
+            command.arg(libraries.join("liblanestep_capi.a")).args(["-lpthread", "-ldl"]);
         }
     }
-    succeeded(&mut command);
+    succeeded(command.arg("-lm"));
     program
 }
 

@@ -36,3 +36,10 @@ fn cpp_holds_optimizers_and_throws_errors() {
     let program = build(&Path::new(ROOT).join("tests/c/raii.cpp"), folder.path(), Link::Dynamic);
     succeeded(&mut Command::new(program));
 }
+
+#[test]
+fn the_example_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = build(&Path::new(ROOT).join("examples/spiral.c"), folder.path(), Link::Dynamic);
+    succeeded(Command::new(program).current_dir(&folder));
+}
