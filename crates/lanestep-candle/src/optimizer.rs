@@ -20,7 +20,7 @@ use std::sync::PoisonError;
 /// # Locks
 /// candle keeps each variable behind a lock, and a step holds all of them. So no other thread may take two variables in one
 /// operation meanwhile, nor step some of the same ones: the two could wait for each other. And mind
-/// [what lanestep says](lanestep::Optimizer::step#locks) of a step in a job of rayon, where other jobs compute with these variables.
+/// [what lanestep says](lanestep::Optimizer::step) of a step in a job of rayon, where other jobs compute with these variables.
 pub struct Optimizer<R> {
     /// What is done to gradients on their way into each [`step`](candle_nn::Optimizer::step): scaled, clipped, looked through for
     /// NaN. By default nothing is.
