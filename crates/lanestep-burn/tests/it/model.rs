@@ -39,7 +39,7 @@ pub(crate) fn device() -> Device {
 
 /// All parameters of a module, end to end.
 pub(crate) fn params<M: Module>(module: &M) -> Vec<f32> {
-    Each::of(module, |data, _| data.to_vec::<f32>().unwrap()).concat()
+    Each::of(module, |data, _| data.try_to_vec::<f32>().unwrap()).concat()
 }
 
 /// The gradients of all of them.
@@ -47,7 +47,7 @@ pub(crate) fn grads<M: Module>(module: &M, grads: &GradientsParams) -> Vec<f32> 
     struct Grads<'a>(&'a GradientsParams, Vec<f32>);
     impl ModuleVisitor for Grads<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.extend(self.0.get::<D>(param.id).unwrap().into_data().to_vec::<f32>().unwrap());
+            self.1.extend(self.0.get::<D>(param.id).unwrap().into_data().try_to_vec::<f32>().unwrap());
         }
     }
     let mut all = Grads(grads, vec![]);
