@@ -17,7 +17,9 @@ impl Context {
     /// A tensor without its graph, and what to make of it again.
     pub(crate) fn split<const D: usize>(tensor: Tensor<D>) -> (Self, Tensor<D>) {
         let strategy = tensor.gradient_checkpointing_strategy();
-        let (require_grad, distributed) = (tensor.is_require_grad(), tensor.is_distributed());
+        let require_grad = tensor.is_require_grad();
+        // burn panics if it is asked outside of a graph.
+        let distributed = strategy.is_some() && tensor.is_distributed();
         let tensor = tensor.inner();
         (Self { device: tensor.device(), dtype: tensor.dtype(), strategy, require_grad, distributed }, tensor)
     }

@@ -23,7 +23,7 @@ pub enum Error {
         path: String,
     },
     /// Parameters or gradients are in a format that lanestep does not have.
-    #[error("{what} of {path:?} have the type {found:?}, but must have one of {allowed:?}")]
+    #[error("{what} of {path:?} has the type {found:?}, but must have one of {allowed:?}")]
     DType {
         /// The parameter's path.
         path: String,
@@ -35,7 +35,7 @@ pub enum Error {
         found: DType,
     },
     /// A parameter has another shape than its gradient, than the layout's in its place, or than another of its id.
-    #[error("the {what} of {path:?} has shape {found:?}, but must have {expected:?}")]
+    #[error("{what} of {path:?} has the shape {found:?}, but must have {expected:?}")]
     Shape {
         /// The parameter's path.
         path: String,

@@ -83,10 +83,10 @@ impl<'a, N: Iterator<Item = &'a str>> Check<'a, N> {
             return if grad.is_some() { Err(Error::Unknown { path }) } else { Ok(()) };
         }
         let (shape, dtype) = (param.lazy_shape(), param.dtype());
-        check_dtype(&path, "parameters", dtype, &FORMATS)?;
+        check_dtype(&path, "parameter", dtype, &FORMATS)?;
         if let Some(grad) = grad {
             check_shape(&path, "gradient", &grad.shape(), &shape)?;
-            check_dtype(&path, "gradients", grad.dtype(), &FORMATS)?;
+            check_dtype(&path, "gradient", grad.dtype(), &FORMATS)?;
         }
         self.wanted.insert(param.id, Wanted { path: Some(path), shape, dtype });
         Ok(())

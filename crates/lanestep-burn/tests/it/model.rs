@@ -14,11 +14,11 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn new() -> Self {
-        let device = device();
-        Self {
-            first: LinearConfig::new(64, 64).init(&device),
-            second: LinearConfig::new(64, 8).init(&device),
-        }
+        Self::on(&device())
+    }
+
+    pub(crate) fn on(device: &Device) -> Self {
+        Self { first: LinearConfig::new(64, 64).init(device), second: LinearConfig::new(64, 8).init(device) }
     }
 
     pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
@@ -27,7 +27,7 @@ impl Net {
 
     /// Of a loss over random input.
     pub(crate) fn grads(&self) -> GradientsParams {
-        let input = Tensor::random([16, 64], Distribution::Default, &device());
+        let input = Tensor::random([16, 64], Distribution::Default, &self.first.weight.device());
         let loss = self.forward(input).powf_scalar(2.0).mean();
         GradientsParams::from_grads(loss.backward(), self)
     }
@@ -78,6 +78,44 @@ impl<T, F: FnMut(TensorData, usize) -> T> ModuleVisitor for Each<T, F> {
     }
 }
 
-pub(crate) fn bits(numbers: &[f32]) -> Vec<u32> {
+fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| x.to_bits()).collect()
+}
+
+/// A parameter alone.
+#[derive(Module, Debug)]
+pub(crate) struct One {
+    pub(crate) weight: Param<Tensor<2>>,
+}
+
+impl One {
+    pub(crate) fn new(weight: Tensor<2>) -> Self {
+        Self { weight: Param::from_tensor(weight) }
+    }
+
+    pub(crate) fn grads(&self, grad: Tensor<2>) -> GradientsParams {
+        let mut grads = GradientsParams::new();
+        grads.register(self.weight.id, grad);
+        grads
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_bits(found: &[f32], expected: &[f32]) {
+    assert_eq!(bits(found), bits(expected));
+}
+
+/// The same gradients once more.
+pub(crate) fn copy<M: Module>(module: &M, grads: &GradientsParams) -> GradientsParams {
+    struct Copy<'a>(&'a GradientsParams, GradientsParams);
+    impl ModuleVisitor for Copy<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = self.0.get::<D>(param.id) {
+                self.1.register(param.id, grad);
+            }
+        }
+    }
+    let mut copy = Copy(grads, GradientsParams::new());
+    module.visit(&mut copy);
+    copy.1
 }
