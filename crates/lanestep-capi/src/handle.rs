@@ -184,3 +184,39 @@ pub unsafe extern "C" fn lanestep_free(optimizer: *mut LanestepOptimizer) {
         drop(unsafe { Box::from_raw(optimizer) });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lanestep_lr, lanestep_set_lr};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::ptr::null_mut;
+
+    #[test]
+    #[allow(clippy::multiple_unsafe_ops_per_block, reason = "they are one story")]
+    fn two_in_one_optimizer_are_told_and_a_panic_does_not_lock_it() {
+        let (mut optimizer, mut lr) = (null_mut(), 0.0);
+        // SAFETY: all pointers are of this test.
+        unsafe {
+            let status = lanestep_new(c"{\"rule\": \"SGD\", \"lr\": 0.5}".as_ptr(), 1, &mut optimizer);
+            assert_eq!(status, LanestepStatus::Ok);
+            {
+                let _other = LanestepOptimizer::read(optimizer).unwrap();
+                assert_eq!(lanestep_lr(optimizer, &mut lr), LanestepStatus::Ok);
+                assert_eq!(lanestep_set_lr(optimizer, 0.25), LanestepStatus::Busy);
+            }
+            {
+                let _other = LanestepOptimizer::write(optimizer).unwrap();
+                assert_eq!(lanestep_lr(optimizer, &mut lr), LanestepStatus::Busy);
+            }
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                let _guard = LanestepOptimizer::write(optimizer).unwrap();
+                panic!("as a rule may");
+            }));
+            assert!(panicked.is_err());
+            assert_eq!(lanestep_set_lr(optimizer, 0.25), LanestepStatus::Ok);
+            assert_eq!((lanestep_lr(optimizer, &mut lr), lr), (LanestepStatus::Ok, 0.25));
+            lanestep_free(optimizer);
+        }
+    }
+}

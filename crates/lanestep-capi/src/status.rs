@@ -138,3 +138,25 @@ fn words(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+
+    fn last() -> String {
+        // SAFETY: it is valid until the next failure.
+        unsafe { CStr::from_ptr(lanestep_last_error()) }.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn panics_stay_inside_and_messages_with_their_thread() {
+        assert_eq!((enter(|| Ok(())), last()), (LanestepStatus::Ok, String::new()));
+        assert_eq!(enter(|| panic!("so {}", "what")), LanestepStatus::Panic);
+        assert_eq!(last(), "a panic: so what");
+        assert_eq!(enter(|| Err(Failure::new(LanestepStatus::Name, "a\0b"))), LanestepStatus::Name);
+        assert_eq!(enter(|| Ok(())), LanestepStatus::Ok);
+        assert_eq!(last(), "a\u{fffd}b");
+        std::thread::spawn(|| assert_eq!(last(), "")).join().unwrap();
+    }
+}
