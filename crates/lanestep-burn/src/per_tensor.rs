@@ -1,8 +1,6 @@
 //! A rule in the place of one of burn's own.
 
-use crate::context::Context;
 use crate::numbers;
-use burn::module::ParamId;
 use burn::optim::{LearningRate, RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor, TensorData};
 use lanestep::{Error, Optimizer, Pipeline, Rule};
@@ -48,7 +46,7 @@ pub struct State<R>(Kept<R>);
 
 #[derive(Debug)]
 enum Kept<R> {
-    Running(Optimizer<R>),
+    Running(Box<Optimizer<R>>),
     /// From a record, which knows no rule.
     Recorded {
         steps: u64,
@@ -59,7 +57,7 @@ enum Kept<R> {
 impl<R: Rule> State<R> {
     fn optimizer(self, rule: &R, len: usize) -> Result<Optimizer<R>, Error> {
         let (steps, slots) = match self.0 {
-            Kept::Running(optimizer) => return Ok(optimizer),
+            Kept::Running(optimizer) => return Ok(*optimizer),
             Kept::Recorded { steps, slots } => (steps, slots),
         };
         let mut optimizer = Optimizer::new(rule.clone(), len)?;
@@ -85,7 +83,7 @@ impl<R: Rule + 'static> burn::optim::Optimizer for PerTensor<R> {
         grad: Tensor<D>,
         state: Option<State<R>>,
     ) -> (Tensor<D>, Option<State<R>>) {
-        let (context, tensor) = Context::split(tensor);
+        let (device, dtype) = (tensor.device(), tensor.dtype());
         let (mut params, grads) = (tensor.into_data(), grad.into_data());
         let step = |params: &mut TensorData| -> Result<_, Box<dyn std::error::Error>> {
             let len = params.num_elements();
@@ -98,7 +96,10 @@ impl<R: Rule + 'static> burn::optim::Optimizer for PerTensor<R> {
             Ok(optimizer)
         };
         match step(&mut params) {
-            Ok(optimizer) => (context.join(ParamId::new(), params), Some(State(Kept::Running(optimizer)))),
+            Ok(optimizer) => {
+                let tensor = Tensor::from_data(params, (&device, dtype));
+                (tensor, Some(State(Kept::Running(Box::new(optimizer)))))
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -114,7 +115,7 @@ impl<R: Rule> Clone for State<R> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
             Kept::Running(optimizer) => match optimizer.try_clone() {
-                Ok(optimizer) => Kept::Running(optimizer),
+                Ok(optimizer) => Kept::Running(Box::new(optimizer)),
                 Err(error) => panic!("{error}"),
             },
             Kept::Recorded { steps, slots } => Kept::Recorded { steps: *steps, slots: slots.clone() },

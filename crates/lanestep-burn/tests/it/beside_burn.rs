@@ -69,16 +69,20 @@ fn sgd() {
 fn rmsprop() {
     let rule = RmsProp { momentum: 0.9, eps: 1e-5, ..RmsProp::default() };
     same(rule, &Pipeline::default(), RmsPropConfig::new().init());
-    let rule = RmsProp { momentum: 0.0, weight_decay: 0.1, ..rule };
-    let burn = RmsPropConfig::new().with_momentum(0.0);
+    // Where a sum with the decay cancels, a small `eps` would blow its rounding up.
+    let rule = RmsProp { momentum: 0.0, weight_decay: 0.1, eps: 1e-3, ..rule };
+    let burn = RmsPropConfig::new().with_momentum(0.0).with_epsilon(1e-3);
     let burn = burn.with_weight_decay(Some(WeightDecayConfig { penalty: 0.1 }));
     same(rule, &Pipeline::default(), burn.init());
 }
 
 #[test]
 fn adagrad() {
-    let rule = Adagrad { lr_decay: 0.1, eps: 1e-5, weight_decay: 0.1, ..Adagrad::default() };
-    let burn = AdaGradConfig::new().with_lr_decay(0.1);
+    let rule = Adagrad { lr_decay: 0.1, eps: 1e-5, ..Adagrad::default() };
+    let burn = || AdaGradConfig::new().with_lr_decay(0.1);
+    same(rule, &Pipeline::default(), burn().init());
+    let rule = Adagrad { weight_decay: 0.1, eps: 1e-3, ..rule };
+    let burn = burn().with_epsilon(1e-3);
     let burn = burn.with_weight_decay(Some(WeightDecayConfig { penalty: 0.1 }));
     same(rule, &Pipeline::default(), burn.init());
 }

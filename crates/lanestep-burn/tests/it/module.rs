@@ -176,6 +176,17 @@ fn what_stands_twice_is_one() {
     }
 }
 
+/// Which the README tells as a difference.
+#[test]
+fn burn_steps_its_first_place_alone() {
+    let tied = Tied::new();
+    let before = tied.head.to_data();
+    let given = tied.grads();
+    let tied = burn::optim::AdamWConfig::new().init().step(1e-2, tied, given);
+    assert_eq!(tied.head.to_data(), before);
+    assert_ne!(tied.embed.to_data(), before);
+}
+
 #[test]
 fn sixteen_bits() {
     for dtype in [DType::BF16, DType::F16] {
