@@ -16,7 +16,7 @@ class State(MutableMapping):
 
     def __getitem__(self, p):
         cohort = self._optimizer._run.cohort_of.get(p)
-        if cohort is not None:
+        if cohort is not None and cohort.steps:
             return {**_numbers(cohort.options, cohort.steps), **self._optimizer._run.state(p)}
         for group in self._optimizer.param_groups:
             if any(p is other for other in group["params"]):
@@ -79,7 +79,7 @@ def _steps(rule, state, named):
     steps = float(state.get("step", math.nan))
     if not (steps >= 0 and steps.is_integer()):
         raise ValueError(f"state of {named} has no number of steps under 'step'")
-    return None if rule == "Adagrad" and steps == 0 else int(steps)
+    return int(steps) or None
 
 
 def laid(rule, groups, state, named):

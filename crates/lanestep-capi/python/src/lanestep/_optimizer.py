@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 import torch
 
 from ._call import RULES, check, ffi, lib
-from ._run import Run, options_of, slots
+from ._run import options_of, slots
 from ._state import State, laid
 from ._tensors import fault
 
@@ -65,13 +65,9 @@ class Optimizer(torch.optim.Optimizer):
         if unknown:
             raise TypeError(f"{rule} has no option {unknown[0]!r}; it has {', '.join(RULES[rule])}")
         self.rule, self.max_norm, self.non_finite, self.measure = rule, max_norm, non_finite, measure
-        self.report = None
-        self._forget()
+        self.report: Optional[Report] = None
         defaults = {**RULES[rule], **options}
         super().__init__(params, {name: tuple(value) if isinstance(value, list) else value for name, value in defaults.items()})
-
-    def _forget(self):
-        self._run, self._seen = Run([], []), ([], [], [])
 
     def add_param_group(self, param_group):
         super().add_param_group(param_group)
@@ -99,6 +95,7 @@ class Optimizer(torch.optim.Optimizer):
         params = [p for group in self.param_groups for p in group["params"]]
         grads = [p.grad for p in params]
         absent = [place for place, grad in enumerate(grads) if grad is None]
+        self.report = None
         if len(absent) < len(params):
             self._step(params, grads, absent)
         return loss
@@ -145,17 +142,16 @@ class Optimizer(torch.optim.Optimizer):
         return pipeline
 
     def _reported(self, found):
-        of_grads, of_update = (lambda value: value if found.has_grads else None), (lambda value: value if found.has_update else None)
-        first = self._place(found.first_non_finite) if found.has_first_non_finite else None
+        grads, update = found.has_grads, found.has_update
         return Report(
-            of_grads(found.norm),
-            of_grads(found.max_abs),
-            of_grads(found.non_finite),
-            first,
-            found.clip_factor,
-            of_update(found.update_norm),
-            of_update(found.params_norm),
-            bool(found.skipped),
+            norm=found.norm if grads else None,
+            max_abs=found.max_abs if grads else None,
+            non_finite=found.non_finite if grads else None,
+            first_non_finite=self._place(found.first_non_finite) if found.has_first_non_finite else None,
+            clip_factor=found.clip_factor,
+            update_norm=found.update_norm if update else None,
+            params_norm=found.params_norm if update else None,
+            skipped=bool(found.skipped),
         )
 
     def _place(self, place):
@@ -164,7 +160,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _with_names(self, message):
         """The library knows tensors by their places."""
-        return re.sub(r"\btensor (\d+)", lambda found: self._named(self._run.params[int(found[1])]), message)
+        return re.sub(r"(?:the parameters of )?tensor (\d+)", lambda found: self._named(self._run.params[int(found[1])]), message)
 
     def _named(self, p):
         return _named(self.param_groups, p)
