@@ -71,6 +71,8 @@ class Run:
         self.params, self.cohorts, self.tensors = params, cohorts, Tensors(params)
         ends = list(accumulate(self.tensors.lens, initial=0))
         self.len, self.ranges = ends[-1], dict(zip(params, zip(ends, ends[1:])))
+        if len(self.ranges) < len(params):
+            raise ValueError("a parameter is in its group twice")
         self.cohort_of = {p: cohort for cohort in cohorts for p in cohort.params}
         self.handle = self._new() if self.len else ffi.NULL
 
@@ -94,7 +96,9 @@ class Run:
 
     def read(self, name, start, end):
         numbers = torch.empty(end - start)
-        check(lib.lanestep_read_state(self.handle, name.encode(), start, end, ffi.cast("float *", numbers.data_ptr())))
+        if start < end:
+            pointer = ffi.cast("float *", numbers.data_ptr())
+            check(lib.lanestep_read_state(self.handle, name.encode(), start, end, pointer))
         return numbers
 
     def write(self, name, parts):

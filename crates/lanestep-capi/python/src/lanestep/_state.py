@@ -76,8 +76,8 @@ def _steps(rule, state, named):
         return None if state.get("momentum_buffer") is None else 1
     if not state:
         return None
-    steps = float(state.get("step", math.nan))
-    if not (steps >= 0 and steps.is_integer()):
+    steps = state.get("step")
+    if steps is None or not (float(steps) >= 0 and float(steps).is_integer()):
         raise ValueError(f"state of {named} has no number of steps under 'step'")
     return int(steps) or None
 
