@@ -1,9 +1,8 @@
 //! What C has stepped has the bits of the flat step in Rust.
 
-use crate::compiler::{Link, ROOT, build, succeeded};
+use crate::compiler::{Link, ROOT, build, run, succeeded};
 use lanestep::{AnyRule, Layout, Optimizer, Pipeline, Report, Tensor};
 use std::path::Path;
-use std::process::Command;
 
 const LENS: [(&str, usize); 4] = [("a", 1000), ("none", 0), ("b", 32_000), ("c", 7)];
 const LEN: usize = 33_007;
@@ -44,7 +43,7 @@ fn every_rule_has_the_bits_of_the_flat_step() {
     let program = build(&Path::new(ROOT).join("tests/c/bits.c"), folder.path(), Link::Static);
     let rules = AnyRule::all();
     let in_json = rules.iter().map(|rule| serde_json::to_string(rule).unwrap());
-    let output = succeeded(Command::new(program).args(in_json)).stdout;
+    let output = succeeded(run(&program).args(in_json)).stdout;
     let each = 4 * LEN + 4 * 8;
     assert_eq!(output.len(), each * rules.len());
     for ((rule, found), seed) in rules.into_iter().zip(output.chunks(each)).zip(1..) {

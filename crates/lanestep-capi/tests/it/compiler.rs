@@ -56,6 +56,13 @@ pub(crate) fn build(source: &Path, folder: &Path, link: Link) -> PathBuf {
     program
 }
 
+/// To run what was built. Cargo's own path would find a library first that an earlier `cargo build` has left.
+pub(crate) fn run(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("LD_LIBRARY_PATH", libraries());
+    command
+}
+
 /// Runs it, which must succeed.
 pub(crate) fn succeeded(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));

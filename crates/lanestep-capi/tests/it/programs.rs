@@ -1,9 +1,8 @@
 //! Programs in C and C++, compiled and run.
 
-use crate::compiler::{Link, ROOT, build, succeeded};
+use crate::compiler::{Link, ROOT, build, run, succeeded};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// The program of the README, as it stands there.
 #[test]
@@ -15,7 +14,7 @@ fn the_readme_runs() {
         let source = folder.path().join("readme.c");
         fs::write(&source, program).unwrap();
         let program = build(&source, folder.path(), link);
-        let output = succeeded(Command::new(program).current_dir(&folder));
+        let output = succeeded(run(&program).current_dir(&folder));
         let out = String::from_utf8(output.stdout).unwrap();
         assert!(out.starts_with("the gradients' norm is "), "{out}");
         assert!(folder.path().join("run.safetensors").is_file());
@@ -27,19 +26,19 @@ fn the_readme_runs() {
 fn a_child_steps_after_a_fork() {
     let folder = tempfile::tempdir().unwrap();
     let program = build(&Path::new(ROOT).join("tests/c/fork.c"), folder.path(), Link::Dynamic);
-    succeeded(&mut Command::new(program));
+    succeeded(&mut run(&program));
 }
 
 #[test]
 fn cpp_holds_optimizers_and_throws_errors() {
     let folder = tempfile::tempdir().unwrap();
     let program = build(&Path::new(ROOT).join("tests/c/raii.cpp"), folder.path(), Link::Dynamic);
-    succeeded(&mut Command::new(program));
+    succeeded(&mut run(&program));
 }
 
 #[test]
 fn the_example_learns() {
     let folder = tempfile::tempdir().unwrap();
     let program = build(&Path::new(ROOT).join("examples/spiral.c"), folder.path(), Link::Dynamic);
-    succeeded(Command::new(program).current_dir(&folder));
+    succeeded(run(&program).current_dir(&folder));
 }
