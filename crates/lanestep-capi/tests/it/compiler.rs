@@ -50,6 +50,10 @@ pub(crate) fn build(source: &Path, folder: &Path, link: Link) -> PathBuf {
         }
         Link::Static => {
             command.arg(libraries.join("liblanestep_capi.a")).args(["-lpthread", "-ldl"]);
+            // Of more than a hundred megabytes, a program needs few.
+            if cfg!(target_os = "linux") {
+                command.arg("-Wl,--gc-sections,-s");
+            }
         }
     }
     succeeded(command.arg("-lm"));
