@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 const LR: f64 = 1e-3;
 
-/// The linear layers of three transformer blocks, and one more: 27 tensors of 512 to a million elements.
+/// The linear layers of three transformer blocks, and one more: 26 tensors of 512 to a million elements.
 #[derive(Module, Debug)]
 struct Net {
     layers: Vec<Linear>,
