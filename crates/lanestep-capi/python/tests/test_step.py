@@ -148,6 +148,17 @@ def test_counts_are_each_parameter_s_own():
     assert bits([optimizer.state[ours[0]]["exp_avg"]]) == place
 
 
+def test_options_change_in_the_step_that_cuts_a_group():
+    ours, theirs = params(), params()
+    optimizer, second = lanestep.SGD(ours, 0.1, momentum=0.9), torch.optim.SGD(theirs, 0.1, momentum=0.9)
+    for one, of in ((optimizer, ours), (second, theirs)):
+        run(one, of, range(3))
+        one.param_groups[0]["momentum"] = 0.0
+        run(one, of, range(3, 6), lambda step, place: place == 1)
+    for a, b in zip(ours, theirs):
+        torch.testing.assert_close(a, b)
+
+
 def test_whoever_never_has_a_gradient_has_no_state():
     ours = params()
     optimizer = lanestep.Adam(ours)
