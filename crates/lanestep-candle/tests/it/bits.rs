@@ -239,9 +239,8 @@ fn what_is_no_float_is_left_out() -> Result<()> {
     Sgd::empty(lanestep::Sgd::default())?.backward_step(&weight)
 }
 
-/// Some rules ask for the step to be counted, whatever the pool.
 #[test]
-fn a_step_runs_in_the_pool_of_its_caller() -> Result<()> {
+fn bits_are_the_same_in_any_pool() -> Result<()> {
     let mut results = Vec::new();
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

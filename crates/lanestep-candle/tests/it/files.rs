@@ -78,7 +78,7 @@ fn all_in_one_file() -> std::result::Result<(), Error> {
     Ok(())
 }
 
-/// A file that has another parameter's bytes wrong changes none.
+/// Whichever byte is wrong.
 #[test]
 fn a_broken_file_changes_nothing() -> std::result::Result<(), Error> {
     let (inputs, (varmap, loss)) = (inputs()?, network(17)?);
