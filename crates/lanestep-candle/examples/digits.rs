@@ -11,15 +11,15 @@ use candle_nn::{Module, Optimizer, ParamsAdamW, Sequential, VarBuilder, VarMap, 
 use lanestep_candle::lanestep;
 use std::time::{Duration, Instant};
 
-const EPOCHS: usize = 10;
+const EPOCHS: usize = 5;
 const BATCH: usize = 32;
 const PIXELS: usize = 8 * 8;
-const HIDDEN: usize = 1024;
+const HIDDEN: usize = 256;
 const CLASSES: usize = 10;
 
 fn main() -> Result<()> {
     let digits = Digits::load()?;
-    let (lr, weight_decay) = (1e-3, 0.1);
+    let (lr, weight_decay) = (5e-4, 0.1);
     let theirs = train(&digits, |vars| {
         candle_nn::AdamW::new(vars.all_vars(), ParamsAdamW { lr, weight_decay, ..Default::default() })
     })?;
