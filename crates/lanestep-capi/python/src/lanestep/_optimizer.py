@@ -9,7 +9,7 @@ import torch
 from ._call import RULES, check, ffi, lib
 from ._run import options_of, slots
 from ._state import State, laid
-from ._tensors import fault
+from ._tensors import fault_of_parameter
 
 _NON_FINITE = {
     "propagate": lib.LANESTEP_NON_FINITE_PROPAGATE,
@@ -61,6 +61,9 @@ class Optimizer(torch.optim.Optimizer):
     def __init__(self, params, rule, *, max_norm=None, non_finite="propagate", measure=False, **options):
         if rule not in RULES:
             raise ValueError(f"there is no rule {rule!r}; there are {', '.join(RULES)}")
+        _check_differentiable(options)
+        # Ways to compute the same in PyTorch.
+        options = {name: value for name, value in options.items() if name not in ("foreach", "fused", "capturable", "differentiable")}
         unknown = [name for name in options if name not in RULES[rule]]
         if unknown:
             raise TypeError(f"{rule} has no option {unknown[0]!r}; it has {', '.join(RULES[rule])}")
@@ -74,8 +77,9 @@ class Optimizer(torch.optim.Optimizer):
         group = self.param_groups[-1]
         try:
             slots(options_of(self.rule, group))
+            _check_differentiable(group)
             for p in group["params"]:
-                why = fault(p)
+                why = fault_of_parameter(p)
                 if why is not None:
                     raise TypeError(f"{self._named(p)} {why}")
         except Exception:
@@ -106,22 +110,30 @@ class Optimizer(torch.optim.Optimizer):
         (seen, seen_sizes, seen_absent), run = self._seen, self._run
         if absent != seen_absent or sizes != seen_sizes or not all(map(is_, params, seen)):
             homes = [home for home, size in enumerate(sizes) for _ in range(size)]
-            run = self._run = self._run.settled(params, homes, grads, options)
+            run = self._run = self._run.settled(params, homes, grads, options, self._named)
             self._seen = (params, sizes, absent)
         if absent:
             grads = [p.grad for p in run.params]
             absent = [place for place, grad in enumerate(grads) if grad is None]
-        report = ffi.new("LanestepReport *")
+        pipeline, report = self._pipeline(), ffi.new("LanestepReport *", {"clip_factor": 1.0})
         if run.len:
             # Gradients that were copied live until the call is over.
             alive = run.tensors.point(grads, absent, self._named)
-            for cohort in run.cohorts:
-                if not cohort.frozen:
-                    cohort.set_options(run.handle, options[cohort.home])
-            check(lib.lanestep_set_threads(run.handle, torch.get_num_threads()))
+            changed = [c for c in run.cohorts if not c.frozen and c.options != options[c.home]]
+            # All are checked before the first is set. What an option is switched off for drops its state, which a step that
+            # fails must not.
+            drops = [c for c in changed if slots(options[c.home]) != slots(c.options)]
+            kept = drops and (run.copied(), [(c, c.options, c.steps) for c in changed])
             try:
-                check(lib.lanestep_step(run.handle, run.tensors.array, len(grads), self._pipeline(), report))
+                for cohort in changed:
+                    cohort.set_options(run.handle, options[cohort.home])
+                check(lib.lanestep_set_threads(run.handle, torch.get_num_threads()))
+                check(lib.lanestep_step(run.handle, run.tensors.array, len(grads), pipeline, report))
             except Exception as error:
+                if kept:
+                    run.handle, before = kept
+                    for cohort, was, steps in before:
+                        cohort.options, cohort.steps = was, steps
                 raise type(error)(self._with_names(str(error))) from None
             del alive
         self.report = self._reported(report)
@@ -160,6 +172,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _with_names(self, message):
         """The library knows tensors by their places."""
+        message = re.sub(r"(?<=the first at )\d+", lambda found: self._place(int(found[0])), message)
         return re.sub(r"(?:the parameters of )?tensor (\d+)", lambda found: self._named(self._run.params[int(found[1])]), message)
 
     def _named(self, p):
@@ -221,7 +234,12 @@ class _Kept:
         return value.value if isinstance(value, _Kept) else value
 
 
-def _keep(optimizer, state_dict):
-    if any(group.get("differentiable") for group in state_dict["param_groups"]):
+def _check_differentiable(group):
+    if group.get("differentiable"):
         raise ValueError("differentiable is True, and no step here is")
+
+
+def _keep(optimizer, state_dict):
+    for group in state_dict["param_groups"]:
+        _check_differentiable(group)
     return {**state_dict, "state": {index: _Kept(state) for index, state in state_dict["state"].items()}}

@@ -76,6 +76,12 @@ class Run:
         self.cohort_of = {p: cohort for cohort in cohorts for p in cohort.params}
         self.handle = self._new() if self.len else ffi.NULL
 
+    def copied(self):
+        """The library's optimizer once more, with its state."""
+        out = ffi.new("LanestepOptimizer **")
+        check(lib.lanestep_clone(self.handle, out))
+        return ffi.gc(out[0], lib.lanestep_free)
+
     def _new(self):
         groups = []
         for cohort in self.cohorts:
@@ -113,13 +119,16 @@ class Run:
         start, end = self.ranges[p]
         return {name: self.read(name, start, end).view(p.shape) for name in slots(self.cohort_of[p].options)}
 
-    def settled(self, params, homes, grads, options):
+    def settled(self, params, homes, grads, options, named):
         """This one, if each of its cohorts is now of parameters that all have gradients or all lack them; or else another, that
         goes on from it, of parameters that have begun and those that have gradients now. `homes` are the groups of `params`."""
         parts, begun = {}, []
         for p, home, grad in zip(params, homes, grads):
             cohort = self.cohort_of.get(p)
             if cohort is not None or grad is not None:
+                start, end = self.ranges.get(p, (0, p.numel()))
+                if p.numel() != end - start:
+                    raise TypeError(f"{named(p)} has {p.numel()} elements, and had {end - start} before")
                 begun.append(p)
                 parts.setdefault((home, cohort, grad is None), []).append(p)
         same = len(begun) == len(self.params) and all(map(lambda a, b: a is b, begun, self.params))
@@ -137,8 +146,9 @@ class Run:
         return run
 
     def _take(self, other):
-        has = other.names()
-        for name in self.names():
-            if name in has:
-                whole = other.read(name, 0, other.len)
-                self.write(name, ((p, whole[slice(*other.ranges[p])]) for p in self.params if p in other.ranges))
+        # Without PyTorch, whose own threads a forked child has not: it would wait for them.
+        for name in set(self.names()).intersection(other.names()):
+            numbers = ffi.new("float[]", self.len)
+            for p in filter(other.ranges.__contains__, self.params):
+                check(lib.lanestep_read_state(other.handle, name.encode(), *other.ranges[p], numbers + self.ranges[p][0]))
+            check(lib.lanestep_set_state(self.handle, name.encode(), 0, self.len, numbers))

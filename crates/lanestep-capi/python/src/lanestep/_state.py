@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import MutableMapping
+from functools import lru_cache
 
 import torch
 
@@ -27,9 +28,13 @@ class State(MutableMapping):
         self._optimizer.state = {**self, p: state}
 
     def __delitem__(self, p):
-        if p not in self:
+        cohort = self._optimizer._run.cohort_of.get(p)
+        if cohort is None or not cohort.steps:
             raise KeyError(p)
         self._optimizer.state = {other: state for other, state in self.items() if other is not p}
+
+    def clear(self):
+        self._optimizer.state = {}
 
     def __iter__(self):
         for group in self._optimizer.param_groups:
@@ -39,11 +44,13 @@ class State(MutableMapping):
         return sum(1 for _ in self)
 
     def __contains__(self, p):
-        # A dictionary of nothing, as of SGD without momentum, is none in PyTorch.
-        try:
-            return bool(self[p])
-        except KeyError:
-            return False
+        cohort = self._optimizer._run.cohort_of.get(p)
+        if cohort is not None and cohort.steps:
+            # A dictionary of nothing, as of SGD without momentum, is none in PyTorch.
+            return cohort.options["rule"] != "SGD" or bool(slots(cohort.options))
+        # What `_unbegun` has.
+        groups = self._optimizer.param_groups if self._optimizer.rule == "Adagrad" else []
+        return any(p is other for group in groups for other in group["params"])
 
 
 def _numbers(options, steps):
@@ -52,13 +59,17 @@ def _numbers(options, steps):
     if rule == "SGD":
         return {}
     if rule == "NAdam":
-        by, beta = 0.96 ** options["momentum_decay"], options["betas"][0]
-        numbers["mu_product"] = math.prod(beta * (1 - 0.5 * by**t) for t in range(1, steps + 1))
+        numbers["mu_product"] = _mu_product(0.96 ** options["momentum_decay"], options["betas"][0], steps)
     if rule == "ASGD":
         lr = options["lr"]
         numbers["eta"] = lr / (1 + options["lambd"] * lr * steps) ** options["alpha"]
         numbers["mu"] = 1 / max(1, steps - options["t0"])
     return {name: torch.tensor(number) for name, number in numbers.items()}
+
+
+@lru_cache
+def _mu_product(by, beta, steps):
+    return math.prod(beta * (1 - 0.5 * by**t) for t in range(1, steps + 1))
 
 
 def _unbegun(rule, group, p):

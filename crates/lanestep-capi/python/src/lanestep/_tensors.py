@@ -36,6 +36,11 @@ def fault(tensor):
     return None
 
 
+def fault_of_parameter(tensor):
+    """The same of what is written. A gradient may be negated, as it can be copied."""
+    return fault(tensor) or ("is a negated view, and must be what lies in memory" if tensor.is_neg() else None)
+
+
 class Tensors:
     """The array of a step over parameters. Where they and their gradients are, and in what format, is read at each step, as PyTorch
     lets anyone change it between two."""
@@ -61,6 +66,7 @@ class Tensors:
             self._refuse(params, grads, named, contiguous=False)
             grads = [grad.resolve_neg().contiguous() for grad in grads]
         fine = all(map(_is_cpu, params)) and all(map(_is_cpu, grads)) and all(map(_is_contiguous, params))
+        fine = fine and not any(map(_is_neg, params))
         fine = fine and list(map(_numel, params)) == self.lens == list(map(_numel, grads))
         dtypes = {"params_format": list(map(_dtype, params)), "grads_format": list(map(_dtype, grads))}
         if not fine or dtypes != self._dtypes:
@@ -69,6 +75,10 @@ class Tensors:
                 self._field(name, "i")[:] = array("i", [FORMATS[dtype] for dtype in found])
             self._dtypes = dtypes
         addresses = list(map(_address, grads))
+        if 0 in addresses:
+            for p, grad, address in zip(params, grads, addresses):
+                if not address and grad.numel():
+                    raise TypeError(f"the gradient of {named(p)} has no memory")
         for place in absent:
             addresses[place] = 0
         self._field("params", _ADDRESS)[:] = array(_ADDRESS, list(map(_address, params)))
@@ -78,7 +88,7 @@ class Tensors:
     def _refuse(self, params, grads, named, contiguous=True):
         """Names the first tensor that a step cannot take."""
         for p, grad, size in zip(params, grads, self.lens):
-            why = fault(p)
+            why = fault_of_parameter(p)
             if why is None and p.numel() != size:
                 why = f"has {p.numel()} elements, and had {size} before"
             if why is not None:
