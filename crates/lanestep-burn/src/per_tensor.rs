@@ -66,7 +66,7 @@ impl<R: Rule> State<R> {
             return Err(Error::Slots { expected: names.len(), found: slots.len() });
         }
         for (name, slot) in names.into_iter().zip(slots) {
-            optimizer.set_state(name, slot.as_slice().unwrap_or_default())?;
+            optimizer.set_state(name, slot.convert::<f32>().as_slice().unwrap_or_default())?;
         }
         optimizer.set_steps(steps);
         Ok(optimizer)

@@ -70,6 +70,7 @@ impl<R: Recorded> Optimizer<R> {
         saved.set_level(self.optimizer.level());
         saved.set_parallelism(self.optimizer.parallelism());
         self.optimizer = saved;
+        self.refused = None;
     }
 
     fn check_names(&self) -> Result<(), Error> {

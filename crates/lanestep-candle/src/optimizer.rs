@@ -30,7 +30,7 @@ pub struct Optimizer<R> {
     places: HashMap<usize, usize>,
     pub(crate) optimizer: lanestep::Optimizer<R>,
     /// Why the last learning rate was not taken.
-    refused: Option<lanestep::Error>,
+    pub(crate) refused: Option<lanestep::Error>,
 }
 
 impl<R: Rule> Optimizer<R> {
@@ -192,7 +192,7 @@ impl<R: Rule> candle_nn::Optimizer for Optimizer<R> {
     }
 
     /// Groups keep their [proportions](lanestep::Optimizer::set_lr). A rate that the rule does not allow is not taken, and
-    /// is an error of the next step.
+    /// is the error of every step until another is set here, or a file is loaded.
     fn set_learning_rate(&mut self, lr: f64) {
         self.refused = self.optimizer.set_lr(lr).err();
     }

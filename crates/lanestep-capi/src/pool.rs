@@ -3,7 +3,8 @@
 //! A child process has the memory of its parent, but of its threads only the one that forked: a pool that was made before waits
 //! there for ever. So pools are found by the process that made them. They lie in a list that only grows, without a lock, since
 //! a lock that another thread held at the fork is never opened in the child. Pools are never taken down: there is one for each
-//! number of threads that is asked for, and of those a parent leaves behind, a child must not touch anything.
+//! number of threads that is asked for, and of those a parent leaves behind, a child must not touch anything. (A process is known by its number. Where a descendant has
+//! the very number of a process that it inherits a pool of, as after numbers have run out or in a namespace of its own, it waits.)
 
 use crate::handle::LanestepOptimizer;
 use crate::input::Out;

@@ -43,6 +43,7 @@ fn beside_the_map() -> Result<()> {
     resumed_map.load(&model)?;
     let mut resumed = AdamW::from_varmap(&resumed_map, lanestep::AdamW::default())?;
     resumed.optimizer_mut().set_parallelism(Parallelism::Serial);
+    resumed.set_learning_rate(f64::NAN); // which the file's takes the place of
     resumed.load(&optimizer)?;
     assert_eq!((resumed.learning_rate(), resumed.optimizer().steps()), (0.05, 4));
     assert_eq!(resumed.optimizer().parallelism(), Parallelism::Serial);
