@@ -150,11 +150,11 @@ def test_counts_are_each_parameter_s_own():
 
 def test_options_change_in_the_step_that_cuts_a_group():
     ours, theirs = params(), params()
-    optimizer, second = lanestep.SGD(ours, 0.1, momentum=0.9), torch.optim.SGD(theirs, 0.1, momentum=0.9)
-    for one, of in ((optimizer, ours), (second, theirs)):
-        run(one, of, range(3))
-        one.param_groups[0]["momentum"] = 0.0
-        run(one, of, range(3, 6), lambda step, place: place == 1)
+    for make, of in ((lanestep, ours), (torch.optim, theirs)):
+        optimizer = make.SGD([{"params": of[:2]}, {"params": of[2:]}], 0.1, momentum=0.9)
+        run(optimizer, of, range(3))
+        optimizer.param_groups[0]["momentum"] = 0.0
+        run(optimizer, of, range(3, 6), lambda step, place: place == 1)
     for a, b in zip(ours, theirs):
         torch.testing.assert_close(a, b)
 
@@ -188,7 +188,8 @@ def test_tensors_without_elements(rule):
 def test_autograd_sees_the_write():
     ours = params()
     optimizer = lanestep.SGD(ours, 0.1)
-    give(ours, 0, lambda step, place: place == 1)
+    run(optimizer, ours, range(1))
+    give(ours, 1, lambda step, place: place == 1)
     versions = [p._version for p in ours]
     loss = sum((p * p).sum() for p in ours)
     optimizer.step()
@@ -197,17 +198,24 @@ def test_autograd_sees_the_write():
         loss.backward()
 
 
-def test_gradients_anyhow_they_lie():
-    ours, plain = params(((4, 5), (1,), (6,), (3,))), params(((4, 5), (1,), (6,), (3,)))
+GRADS = {
+    "transposed": lambda grad: grad.t().contiguous().t(),
+    "strided": lambda grad: torch.stack([grad, grad], -1)[..., 0],
+    "expanded": lambda grad: grad[:1, :1].expand(grad.shape),
+    # To be read negated, though it lies as any other: of one element, it has no strides that matter.
+    "negated": lambda grad: torch.complex(torch.zeros(1, 1), -grad).conj().imag,
+}
+
+
+@pytest.mark.parametrize("how", GRADS)
+def test_gradients_anyhow_they_lie(how):
+    shapes = ((1, 1) if how == "negated" else (4, 5), (3,))
+    ours, plain = params(shapes), params(shapes)
     optimizer, second = lanestep.SGD(ours, 0.1), lanestep.SGD(plain, 0.1)
-    give(plain, 0)
-    ours[0].grad = plain[0].grad.t().contiguous().t()
-    # A view that is to be read negated.
-    ours[1].grad = torch.complex(torch.zeros(1), -plain[1].grad).conj().imag
-    ours[2].grad = torch.stack([plain[2].grad, plain[2].grad], 1)[:, 0]
-    ours[3].grad = torch.ones(()).expand(3)
-    plain[3].grad = torch.ones(3)
-    assert ours[1].grad.is_neg() and ours[1].grad.is_contiguous() and not ours[2].grad.is_contiguous()
+    give(ours, 0), give(plain, 0)
+    ours[0].grad = GRADS[how](plain[0].grad)
+    plain[0].grad = ours[0].grad.clone().resolve_neg().contiguous()
+    assert ours[0].grad.is_neg() if how == "negated" else not ours[0].grad.is_contiguous()
     optimizer.step(), second.step()
     assert bits(ours) == bits(plain)
 

@@ -106,6 +106,9 @@ def test_state_has_pytorch_s_names_and_values(rule, options):
 
 def test_before_the_first_step_adagrad_s_state_is_there_for_pytorch():
     (ours, first), (theirs, second), _ = three("Adagrad", {"initial_accumulator_value": 0.5})
+    # Older ones cannot step without.
+    assert all(torch.equal(of["sum"], torch.full_like(ours[index], 0.5)) for index, of in first.state_dict()["state"].items())
+    assert first.state_dict()["state"].keys() == set(range(len(ours)))
     second.load_state_dict(first.state_dict())
     run(first, ours, range(3))
     run(second, theirs, range(3))
