@@ -3,7 +3,7 @@
 use crate::model::{Net, assert_bits, copy, params};
 use burn::module::Module;
 use burn::optim;
-use lanestep::{AdamW, Optimizer, RmsProp};
+use lanestep::{AdamW, Optimizer, RmsProp, Rule};
 use lanestep_burn::{ModuleOptimizer, PerTensor, layout};
 
 #[test]
@@ -35,7 +35,11 @@ fn from_files() {
 
 #[test]
 fn from_records_of_burn() {
-    let rule = RmsProp { momentum: 0.9, centered: true, ..RmsProp::default() };
+    goes_on(RmsProp { momentum: 0.9, centered: true, ..RmsProp::default() });
+    goes_on(AdamW { amsgrad: true, ..AdamW::default() }); // which counts
+}
+
+fn goes_on(rule: impl Rule + Copy + 'static) {
     let new = || -> optim::ModuleOptimizer { PerTensor::new(rule).unwrap().into() };
     let (mut net, mut optimizer) = (Net::new(), new());
     for _ in 0..2 {
