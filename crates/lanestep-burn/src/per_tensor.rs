@@ -69,6 +69,7 @@ impl<R: Rule> State<R> {
             optimizer.set_state(name, slot.convert::<f32>().as_slice().unwrap_or_default())?;
         }
         optimizer.set_steps(steps);
+        optimizer.set_group_steps(0, steps)?; // which rules count
         Ok(optimizer)
     }
 }
