@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod agree;
+mod cut;
+mod error;
+mod exchange;
+mod gradients;
+mod pieces;
+mod run;
+mod sharded;
+mod tree;
+
+pub use error::Error;
+pub use run::run;
+pub use sharded::Sharded;
