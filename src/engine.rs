@@ -15,12 +15,16 @@ mod walk;
 
 pub(crate) use codec::{Rounds, decode as join, encode as split};
 pub(crate) use codes::Codes;
-pub(crate) use fold::{Magnitude, measure};
+pub use fold::Magnitude;
+pub(crate) use fold::{LEAF, Measure, Sums, join as join_changes};
+pub(crate) use layer::{Open, Stretch, of_leaves};
 pub use level::Level;
 pub(crate) use sweep::{AVERAGE, Beside, Follow, LOWER, PARAMS, SLOTS, STREAMS, Sweep, apply};
 pub use tensor::Tensor;
+pub(crate) use tree::joined;
 
 use crate::WithFormula;
+use crate::formula::Layer;
 
 /// Whether a step may use several threads. Its result never depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +102,11 @@ pub(crate) trait Plan: Sync {
 
     /// Whether a formula depends on sums over its layer.
     fn layerwise(&self) -> bool;
+
+    /// The layer that an element is of, if it has been measured elsewhere.
+    fn layer(&self, _place: usize) -> Option<Layer> {
+        None
+    }
 
     /// Is told that the formula of a group takes another number of slots than it has. Its elements are left alone.
     fn unlike(&self, group: usize, found: usize);

@@ -143,6 +143,19 @@ pub enum Error {
         /// How many parameters there are.
         len: usize,
     },
+    /// A part does not lie within its whole, or is cut where there is no leaf of sums.
+    #[error(
+        "a part of parameters {}..{} must begin and end with them or at a multiple of {}, but this is {start}..{end}",
+        of.0, of.1, crate::Layout::LEAF
+    )]
+    Part {
+        /// Where the part begins.
+        start: usize,
+        /// Where it ends.
+        end: usize,
+        /// The first of the parameters that it is a part of, and where they end.
+        of: (usize, usize),
+    },
     /// Two ranges hold the same parameters.
     #[error("parameters {start}..{end}{} are in group {} and in group {}", in_tensor(tensor), groups.0, groups.1)]
     Overlap {
@@ -230,6 +243,15 @@ pub enum Error {
         expected: usize,
         /// How many the formula takes.
         found: usize,
+    },
+    /// How far a layerwise rule moves its parameters cannot be measured in parts.
+    #[error("the update of a layerwise rule cannot be measured in a step that is taken in parts")]
+    LayerwiseUpdate,
+    /// A step in parts has not been told what it must know before.
+    #[error("the step must be told the sums of all {what} before it is taken in parts")]
+    Unmeasured {
+        /// Of what.
+        what: &'static str,
     },
     /// A rule cannot be [`Cautious`](crate::rule::Cautious).
     #[error("a cautious rule's step must depend on gradient and state alone, but this one {found}")]

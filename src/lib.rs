@@ -25,7 +25,7 @@ mod store;
 
 pub use accumulate::axpy;
 pub use buffer::Buffer;
-pub use engine::{Level, Parallelism, Tensor};
+pub use engine::{Level, Magnitude, Parallelism, Tensor};
 pub use error::Error;
 #[doc(inline)]
 pub use formula::{Formula, WithFormula};
@@ -33,7 +33,9 @@ pub use health::Health;
 pub use lane::Lane;
 #[cfg(feature = "checkpoint")]
 pub use optimizer::checkpoint;
-pub use optimizer::{Gradients, Group, Layout, NonFinite, Optimizer, Pipeline, Report, Update};
+pub use optimizer::{
+    Gradients, Group, InParts, Layout, NonFinite, OpenLeaf, Optimizer, Pipeline, Report, Update,
+};
 #[doc(inline)]
 pub use rule::{AnyRule, Rule, all::*};
 pub use scaler::LossScaler;

@@ -4,6 +4,7 @@
 pub mod checkpoint;
 mod ema;
 mod group;
+mod in_parts;
 mod layout;
 mod pipeline;
 mod rate;
@@ -14,6 +15,7 @@ mod step;
 mod switch;
 
 pub use group::Group;
+pub use in_parts::{InParts, OpenLeaf};
 pub use layout::Layout;
 pub use pipeline::{Gradients, NonFinite, Pipeline, Report, Update};
 
@@ -21,6 +23,7 @@ use crate::buffer::OF_VECS;
 use crate::engine::{Level, Parallelism, SLOTS};
 use crate::store::Code;
 use crate::{Error, Format, Rounding, Rule};
+use core::ops::Range;
 use core::{fmt, iter};
 use ema::Ema;
 use group::Member;
@@ -43,10 +46,10 @@ use std::sync::Arc;
 /// ```
 pub struct Optimizer<R> {
     members: Vec<Member<R>>,
-    /// The end and the member of each run of elements.
+    /// The end and the member of each run of elements, of the whole layout.
     runs: Vec<(usize, usize)>,
-    /// The ends alone, for what is kept.
-    ends: Arc<[usize]>,
+    /// Where the first run begins and where each ends, for what is kept.
+    edges: Arc<[usize]>,
     layout: Layout,
     steps: u64,
     state: Vec<Slot>,
@@ -75,8 +78,8 @@ impl<R: Rule> Optimizer<R> {
     /// more than sixteen, [`Error::Memory`] if there is no room for the state.
     pub fn new(rule: R, layout: impl Into<Layout>) -> Result<Self, Error> {
         let layout = layout.into();
-        let member = Member::new(Group::new(rule, 0..layout.len()))?;
-        let runs = vec![(layout.len(), 0)];
+        let member = Member::new(Group::new(rule, 0..layout.whole()))?;
+        let runs = vec![(layout.whole(), 0)];
         Self::from_members(vec![member], runs, layout)
     }
 
@@ -109,13 +112,13 @@ impl<R: Rule> Optimizer<R> {
         layout: Layout,
     ) -> Result<Self, Error> {
         let (len, mut state) = (layout.len(), Vec::<Slot>::new());
-        let ends: Arc<[usize]> = runs.iter().map(|&(end, _)| end).collect();
+        let edges: Arc<[usize]> = group::edges(&runs, layout.places()).into();
         for member in &mut members {
             for name in member.names {
                 if state.iter().all(|slot| slot.name != *name) {
                     let memory = Error::Memory { slots: member.names.len(), len };
                     let taken = iter::once(OF_VECS).chain(state.iter().map(Slot::offset));
-                    state.push(Slot::new(name, Code::F32, &ends, taken).ok_or(memory)?);
+                    state.push(Slot::new(name, Code::F32, &edges, taken).ok_or(memory)?);
                 }
             }
             if state.len() > SLOTS {
@@ -127,7 +130,7 @@ impl<R: Rule> Optimizer<R> {
         Ok(Self {
             members,
             runs,
-            ends,
+            edges,
             layout,
             steps: 0,
             state,
@@ -152,11 +155,28 @@ impl<R: Rule> Optimizer<R> {
         Ok(())
     }
 
+    /// The parts of a range, and the group of each.
+    fn parts(&self, range: &Range<usize>) -> Vec<(Range<usize>, usize)> {
+        let first = self.runs.partition_point(|&(end, _)| end <= range.start);
+        let (mut start, mut parts) = (range.start, Vec::new());
+        for &(end, group) in &self.runs[first..] {
+            let end = end.min(range.end);
+            if start == end {
+                break;
+            }
+            parts.push((start..end, group));
+            start = end;
+        }
+        parts
+    }
+
     /// Where the elements of a group are.
-    fn runs_of(&self, group: usize) -> impl Iterator<Item = core::ops::Range<usize>> {
+    fn runs_of(&self, group: usize) -> impl Iterator<Item = Range<usize>> {
+        let places = self.layout.places();
         let starts = iter::once(0).chain(self.runs.iter().map(|&(end, _)| end));
         let runs = starts.zip(&self.runs).filter(move |(_, (_, of))| *of == group);
-        runs.map(|(start, &(end, _))| start..end)
+        let runs = runs.map(move |(start, &(end, _))| start.max(places.start)..end.min(places.end));
+        runs.filter(|run| !run.is_empty())
     }
 
     fn member(&self, group: usize) -> Result<&Member<R>, Error> {
@@ -261,7 +281,7 @@ impl<R: Clone> Optimizer<R> {
         Ok(Self {
             members: self.members.clone(),
             runs: self.runs.clone(),
-            ends: self.ends.clone(),
+            edges: self.edges.clone(),
             lower: self.lower.as_ref().map(Slot::try_clone).transpose()?,
             layout: self.layout.clone(),
             state: self.state.iter().map(Slot::try_clone).collect::<Result<_, _>>()?,

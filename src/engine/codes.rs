@@ -11,8 +11,8 @@ pub(crate) struct Codes<'a> {
     pub(super) plain: bool,
     /// Whether any are kept in blocks, which only multiples of [`BLOCK`] and ends of groups may cut.
     pub(super) in_blocks: bool,
-    /// Where runs of a group end, and blocks with them.
-    ends: &'a [usize],
+    /// Where the first run of a group begins and where each ends, and blocks with them.
+    edges: &'a [usize],
 }
 
 impl<'a> Codes<'a> {
@@ -20,8 +20,12 @@ impl<'a> Codes<'a> {
     pub(crate) const PLAIN: Self = Self::new(&[]);
 
     /// The same, until they are [`set`](Self::set).
-    pub(crate) const fn new(ends: &'a [usize]) -> Self {
-        Self { all: [Code::F32; STREAMS], plain: true, in_blocks: false, ends }
+    pub(crate) const fn new(edges: &'a [usize]) -> Self {
+        Self { all: [Code::F32; STREAMS], plain: true, in_blocks: false, edges }
+    }
+
+    pub(crate) const fn all(&self) -> [Code; STREAMS] {
+        self.all
     }
 
     #[inline]
@@ -32,14 +36,14 @@ impl<'a> Codes<'a> {
     }
 
     /// The bytes of `len` elements of some stream, of which the first is the `start`th of all, whatever groups they are of.
-    pub(super) fn bytes(&self, code: Code, start: usize, len: usize) -> usize {
+    pub(crate) fn bytes(&self, code: Code, start: usize, len: usize) -> usize {
         let bytes = code.bytes(start, len);
         if !code.in_blocks() {
             return bytes;
         }
         // Each seam within a block makes two of it.
-        let first = self.ends.partition_point(|end| *end <= start);
-        let seams = self.ends[first..].iter().take_while(|end| **end < start + len);
-        bytes + SCALE * seams.filter(|end| !end.is_multiple_of(BLOCK)).count()
+        let first = self.edges.partition_point(|edge| *edge <= start);
+        let seams = self.edges[first..].iter().take_while(|edge| **edge < start + len);
+        bytes + SCALE * seams.filter(|edge| !edge.is_multiple_of(BLOCK)).count()
     }
 }

@@ -1,73 +1,98 @@
 //! Sums over many elements, the same to the bit whatever the vectors, the threads, and the cut into tensors.
 
 use super::codes::Codes;
-use super::tree::{Part, tree};
+use super::tree::{Part, listed, tree};
 use super::visit::each_decoded;
 use super::{Level, Parallelism, Run, Tensor};
 use core::mem::take;
 
 /// How many elements are added up in lanes before the partial sums are joined pair by pair.
-pub(super) const LEAF: usize = 1 << 14;
+pub(crate) const LEAF: usize = 1 << 14;
 
 /// So few elements that what is done with them next finds them in the cache of the core.
 pub(super) const BLOCK: usize = 1 << 12;
 
-/// What one read of the gradients tells.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Magnitude {
-    /// The sum of squares.
-    pub(crate) squares: f64,
-    /// The largest magnitude; NaN if there is one.
-    pub(crate) max_abs: f32,
+/// What one read of gradients tells of a leaf of their [sums](crate::Layout::LEAF), which other processes may want to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Magnitude {
+    /// The sum of squares, not scaled.
+    pub squares: f64,
+    /// The largest magnitude, not scaled; NaN if there is one.
+    pub max_abs: f32,
     /// How many are not finite once scaled.
-    pub(crate) non_finite: u64,
-    /// The first of these.
-    pub(crate) first_non_finite: Option<usize>,
+    pub non_finite: u64,
+    /// The place of the first of these.
+    pub first_non_finite: Option<usize>,
 }
 
-/// Reads the gradients that `run` finds not frozen. What is larger than `limit` counts as not finite.
-pub(crate) fn measure(
-    level: Level,
-    parallelism: Parallelism,
-    tensors: &mut [Tensor<'_>],
-    run: &(impl Fn(usize) -> Run + Sync),
-    limit: f32,
-) -> Magnitude {
-    let leaf = |part: &mut Part<'_, '_, '_>| {
-        let mut gradients = MagnitudeSums::new(limit);
-        part.each_run(run, |group, part| {
-            if group.is_some() {
-                let mut start = part.start;
-                take(&mut part.span).for_each(|tensor| {
-                    let mut at = start;
-                    each_decoded(level, tensor.grads(), &[], |grads| {
-                        gradients.add(level, at, grads);
-                        at += grads.len();
+/// Gradients that are to be read, of which the first has the place `start`.
+pub(crate) struct Measure<'a, 'b, F> {
+    pub(crate) level: Level,
+    pub(crate) parallelism: Parallelism,
+    pub(crate) start: usize,
+    pub(crate) tensors: &'a mut [Tensor<'b>],
+    /// Which group elements are of. Those of none are frozen, and not read.
+    pub(crate) run: F,
+    /// What is larger counts as not finite.
+    pub(crate) limit: f32,
+}
+
+impl<F: Fn(usize) -> Run + Sync> Measure<'_, '_, F> {
+    /// All of them.
+    pub(crate) fn all(self) -> Magnitude {
+        self.tree(|magnitude| magnitude, Magnitude::join)
+    }
+
+    /// Those of each leaf.
+    pub(crate) fn leaves(self) -> Vec<Magnitude> {
+        self.tree(|magnitude| vec![magnitude], listed)
+    }
+
+    fn tree<T: Send>(self, of_leaf: fn(Magnitude) -> T, join: fn(T, T) -> T) -> T {
+        let Self { level, parallelism, start, tensors, run, limit } = self;
+        let leaf = |part: &mut Part<'_, '_, '_>| {
+            let mut gradients = MagnitudeSums::new(limit);
+            part.each_run(&run, |group, part| {
+                if group.is_some() {
+                    let mut start = part.start;
+                    take(&mut part.span).for_each(|tensor| {
+                        let mut at = start;
+                        each_decoded(level, tensor.grads(), &[], |grads| {
+                            gradients.add(level, at, grads);
+                            at += grads.len();
+                        });
+                        start += tensor.len();
                     });
-                    start += tensor.len();
-                });
-            }
-        });
-        gradients.total()
-    };
-    let part = &mut Part::new(tensors, &mut [], &Codes::PLAIN);
-    // To read so many takes some 25 microseconds, as long as to wake the pool from outside.
-    let worth_it = part.len / 8 > parallelism.grain();
-    let parallelism = if worth_it { parallelism } else { Parallelism::Serial };
-    tree(parallelism, part, &leaf, |left, right| Magnitude {
-        squares: left.squares + right.squares,
-        max_abs: f32::from_bits(left.max_abs.to_bits().max(right.max_abs.to_bits())),
-        non_finite: left.non_finite + right.non_finite,
-        first_non_finite: left.first_non_finite.or(right.first_non_finite),
-    })
+                }
+            });
+            of_leaf(gradients.total())
+        };
+        let part = &mut Part::new(start, tensors, &mut [], &Codes::PLAIN);
+        // To read so many takes some 25 microseconds, as long as to wake the pool from outside.
+        let worth_it = part.len / 8 > parallelism.grain();
+        let parallelism = if worth_it { parallelism } else { Parallelism::Serial };
+        tree(parallelism, part, &leaf, join)
+    }
+}
+
+impl Magnitude {
+    /// For [`tree`].
+    pub(crate) fn join(self, right: Self) -> Self {
+        Self {
+            squares: self.squares + right.squares,
+            max_abs: f32::from_bits(self.max_abs.to_bits().max(right.max_abs.to_bits())),
+            non_finite: self.non_finite + right.non_finite,
+            first_non_finite: self.first_non_finite.or(right.first_non_finite),
+        }
+    }
 }
 
 /// Sums of sixteen lanes: an element belongs to the lane of its place in the call.
 #[derive(Clone, Copy)]
-pub(super) struct Sums([f64; 16]);
+pub(crate) struct Sums(pub(crate) [f64; 16]);
 
 impl Sums {
-    pub(super) const NONE: Self = Self([0.0; 16]);
+    pub(crate) const NONE: Self = Self([0.0; 16]);
 
     #[inline(always)]
     pub(super) fn add_square(&mut self, k: usize, x: f32) {
@@ -200,7 +225,7 @@ fn add_change([moved, size]: &mut [Sums; 2], k: usize, before: f32, after: f32) 
 }
 
 /// For [`tree`].
-pub(super) fn join(left: [f64; 2], right: [f64; 2]) -> [f64; 2] {
+pub(crate) fn join(left: [f64; 2], right: [f64; 2]) -> [f64; 2] {
     [left[0] + right[0], left[1] + right[1]]
 }
 

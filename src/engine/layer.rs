@@ -4,7 +4,7 @@ use super::codec;
 use super::fold::{LEAF, Sums, join};
 use super::stage::STAGE;
 use super::sweep::{LOWER, Same, Sweep};
-use super::tree::{Part, Room, both};
+use super::tree::{Part, Room, both, joined, over};
 use super::walk::{self, Read};
 use super::{Level, Parallelism, Plan, Run};
 use crate::formula::Layer;
@@ -27,7 +27,8 @@ impl Sweep<'_> {
 
     fn layer(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
         let layerwise = plan.run(part.start).group.and_then(|group| {
-            plan.at(group, Measured { sweep: self, part: &mut *part, slots: plan.slots(group) })
+            let (known, slots) = (plan.layer(part.start), plan.slots(group));
+            plan.at(group, Measured { sweep: self, part: &mut *part, slots, known })
         });
         layerwise.unwrap_or_else(|| self.elements(part, plan))
     }
@@ -47,27 +48,30 @@ struct Measured<'s, 'a, 'b, 'c> {
     sweep: Sweep<'c>,
     part: &'c mut Part<'s, 'a, 'b>,
     slots: &'c [usize],
+    known: Option<Layer>,
 }
 
 impl WithFormula for Measured<'_, '_, '_, '_> {
     type Output = Option<[f64; 2]>;
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
-        let Self { sweep, part, slots } = self;
+        let Self { sweep, part, slots, known } = self;
         // A layer is of one tensor.
         let tensor = part.span.borrow().next().unwrap_or_default();
         if !F::LAYERWISE || slots.len() != S || tensor.is_idle() {
             return None;
         }
-        let state = from_fn(|k| Shelf {
-            code: part.codes.all[slots[k]],
-            start: part.start,
-            bytes: &*part.state[slots[k]],
+        let layer = known.unwrap_or_else(|| {
+            let state = from_fn(|k| Shelf {
+                code: part.codes.all[slots[k]],
+                start: part.start,
+                bytes: &*part.state[slots[k]],
+            });
+            let lower = part.state.get(LOWER).map_or(&[][..], |lower| lower);
+            let (params, grads) = (tensor.params(), tensor.grads());
+            let known = &Known { params, lower, grads, start: part.start, state };
+            measure(sweep.level, sweep.parallelism, &formula, known)
         });
-        let lower = part.state.get(LOWER).map_or(&[][..], |lower| lower);
-        let (params, grads) = (tensor.params(), tensor.grads());
-        let known = &Known { params, lower, grads, start: part.start, state };
-        let layer = measure(sweep.level, sweep.parallelism, &formula, known);
         Some(sweep.elements(part, &Same { formula: formula.of_layer(layer), slots }))
     }
 }
@@ -91,25 +95,87 @@ pub(super) fn measure<F: Formula<S>, const S: usize>(
     known: &Known<'_, S>,
 ) -> Layer {
     let len = known.params.len();
-    let leaf = |range: Range<usize>| {
-        let mut sums = [Sums::NONE; 2];
-        if let Some(read) = known.plain(range.clone()) {
-            walk::survey(level, formula, read, &mut sums);
-            return sums.map(Sums::total);
-        }
-        let mut scratch = ([0.0; STAGE], [0.0; STAGE], [[0.0; STAGE]; S]);
-        for start in range.clone().step_by(STAGE) {
-            let piece = start..range.end.min(start + STAGE);
-            let read = known.decoded(level, piece, &mut scratch);
-            walk::survey(level, formula, read, &mut sums);
-        }
-        sums.map(Sums::total)
-    };
+    let leaf = |range: Range<usize>| known.add(level, formula, range, 0, [Sums::NONE; 2]).map(Sums::total);
     let [measured, params] = sums(parallelism, 0..len, &leaf);
     Layer { len, params, measured }
 }
 
+/// The sums in lanes of a leaf that is not whole yet.
+pub(crate) type Open = [Sums; 2];
+
+/// Consecutive elements of a layer of which others may have the rest.
+pub(crate) struct Stretch<'a> {
+    pub(crate) level: Level,
+    pub(crate) parallelism: Parallelism,
+    pub(crate) params: Source<'a>,
+    /// The lower halves of parameters, if they have any.
+    pub(crate) lower: &'a [u8],
+    pub(crate) grads: Source<'a>,
+    /// Of each slot of the formula to come.
+    pub(crate) state: Vec<Shelf<'a>>,
+    /// Where it begins among all.
+    pub(crate) start: usize,
+    /// Where the layer is among all.
+    pub(crate) layer: Range<usize>,
+    /// Of the leaf that it begins in, what is before it; `None` if only the leaf that it ends in is asked for.
+    pub(crate) before: Option<Open>,
+}
+
+impl WithFormula for Stretch<'_> {
+    /// The sums of the leaves that end in it, and of the one that does not.
+    type Output = (Vec<[f64; 2]>, Option<Open>);
+
+    fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
+        let Self { level, parallelism, params, lower, grads, state, start, layer, before } = self;
+        let Ok(state) = state.try_into() else { return (vec![], None) };
+        let (known, end) = (&Known { params, lower, grads, start, state }, start + params.len());
+        let first = layer.start + (start - layer.start) / LEAF * LEAF;
+        let leaves = (first..end).step_by(LEAF).map(|leaf| leaf.max(start)..end.min(leaf + LEAF));
+        let mut leaves: Vec<_> = leaves.collect();
+        let is_open =
+            |leaf: &Range<usize>| leaf.end < layer.end && !(leaf.end - layer.start).is_multiple_of(LEAF);
+        let open = leaves.pop_if(|leaf| is_open(leaf));
+        let add = |leaf: Range<usize>| {
+            let before = before.filter(|_| leaf.start == start && start > first);
+            let range = leaf.start - start..leaf.end - start;
+            let lane = (leaf.start - layer.start) % 16;
+            known.add(level, &formula, range, lane, before.unwrap_or([Sums::NONE; 2]))
+        };
+        let closed = if before.is_some() { &leaves[..] } else { &[] };
+        let closed = over(parallelism, closed, &|leaf| add(leaf).map(Sums::total));
+        (closed, open.map(add))
+    }
+}
+
+/// The layer whose leaves have these sums.
+pub(crate) fn of_leaves(len: usize, leaves: &[[f64; 2]]) -> Layer {
+    let [measured, params] = joined(leaves, join).unwrap_or_default();
+    Layer { len, params, measured }
+}
+
 impl<const S: usize> Known<'_, S> {
+    /// Adds some elements to sums, of which the first belongs to a lane.
+    fn add<F: Formula<S>>(
+        &self,
+        level: Level,
+        formula: &F,
+        range: Range<usize>,
+        lane: usize,
+        mut sums: [Sums; 2],
+    ) -> [Sums; 2] {
+        if let Some(read) = self.plain(range.clone()) {
+            walk::survey(level, formula, lane, read, &mut sums);
+            return sums;
+        }
+        let mut scratch = ([0.0; STAGE], [0.0; STAGE], [[0.0; STAGE]; S]);
+        for start in range.clone().step_by(STAGE) {
+            let piece = start..range.end.min(start + STAGE);
+            let read = self.decoded(level, piece, &mut scratch);
+            walk::survey(level, formula, lane, read, &mut sums);
+        }
+        sums
+    }
+
     /// Some elements, if all is as it is computed with.
     fn plain(&self, range: Range<usize>) -> Option<Read<'_, S>> {
         let (params, grads) = (self.params.plain()?, self.grads.plain()?);

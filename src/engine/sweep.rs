@@ -7,10 +7,11 @@ use super::layer::measure;
 use super::share::share;
 use super::stage::{Stage, State};
 use super::tensor::{Grads, Tensor};
-use super::tree::{Part, tree};
+use super::tree::{Part, listed, tree};
 use super::visit::Visit;
 use super::walk::{Streams, walk};
 use super::{Level, Parallelism, Plan, Run};
+use crate::formula::Layer;
 use crate::store::numbers_mut;
 use crate::{Formula, WithFormula};
 use core::mem::take;
@@ -64,14 +65,15 @@ impl Sweep<'_> {
     /// squares of how far parameters have moved, and of how large they are now.
     pub(crate) fn run<'a>(
         self,
+        start: usize,
         tensors: &'a mut [Tensor<'_>],
         state: &mut [&'a mut [u8]],
         plan: &impl Plan,
     ) -> [f64; 2] {
-        if let Some(plain) = self.plain(tensors, state, plan) {
+        if let Some(plain) = self.plain(start, tensors, state, plan) {
             return plain;
         }
-        let part = &mut Part::new(tensors, state, self.codes);
+        let part = &mut Part::new(start, tensors, state, self.codes);
         if !plan.layerwise() || part.len == 0 {
             return self.elements(part, plan);
         }
@@ -81,6 +83,7 @@ impl Sweep<'_> {
     /// What is one slice of one group, and for one thread, needs no parts, which would take a small step a third longer.
     fn plain(
         self,
+        start: usize,
         tensors: &mut [Tensor<'_>],
         state: &mut [&mut [u8]],
         plan: &impl Plan,
@@ -93,8 +96,8 @@ impl Sweep<'_> {
         if beside || plan.layerwise() || !(1..=parallelism.grain()).contains(&params.len()) {
             return None;
         }
-        let Run { end, group, .. } = plan.run(0);
-        let group = group.filter(|_| end >= params.len())?;
+        let Run { end, group, .. } = plan.run(start);
+        let group = group.filter(|_| end - start >= params.len())?;
         let plain = Plain { level, params, grads, state, slots: plan.slots(group) };
         if let Err(found) = plan.at(group, plain) {
             plan.unlike(group, found);
@@ -102,23 +105,35 @@ impl Sweep<'_> {
         Some([0.0; 2])
     }
 
+    /// Each element by itself. Returns the sums of each leaf.
+    pub(crate) fn leaves<'a>(
+        self,
+        start: usize,
+        tensors: &'a mut [Tensor<'_>],
+        state: &mut [&'a mut [u8]],
+        plan: &impl Plan,
+    ) -> Vec<[f64; 2]> {
+        let part = &mut Part::new(start, tensors, state, self.codes);
+        tree(self.parallelism, part, &|part| vec![self.measured(part, plan)], listed)
+    }
+
     /// Each element by itself.
     pub(super) fn elements(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
-        let update = |part: &mut Part<'_, '_, '_>, changes: Option<&mut ChangeSums>| {
-            self.update(part, plan, changes, None);
-        };
         if self.beside.measured {
-            let measured =
-                |part: &mut Part<'_, '_, '_>| ChangeSums::of(|changes| update(part, Some(changes)));
-            return tree(self.parallelism, part, &measured, join);
+            return tree(self.parallelism, part, &|part| self.measured(part, plan), join);
         }
-        share(self.parallelism, part, &|part| update(part, None));
+        share(self.parallelism, part, &|part| self.update(part, plan, None, None));
         [0.0; 2]
+    }
+
+    fn measured(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
+        ChangeSums::of(|changes| self.update(part, plan, Some(changes), None))
     }
 
     /// One layer after the other, as where a layer ends a block of state may not.
     fn layers_in_order(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
-        let layers = Some(self.parallelism);
+        let known = |place| plan.layer(place);
+        let layers = Some(Layers { parallelism: self.parallelism, known: &known });
         if self.beside.measured {
             return ChangeSums::of(|changes| self.update(part, plan, Some(changes), layers));
         }
@@ -132,7 +147,7 @@ impl Sweep<'_> {
         part: &mut Part<'_, '_, '_>,
         plan: &impl Plan,
         mut changes: Option<&mut ChangeSums>,
-        layers: Option<Parallelism>,
+        layers: Option<Layers<'_>>,
     ) {
         let Self { level, beside, rounding, .. } = self;
         part.each_run(&|start| plan.run(start), |group, part| {
@@ -166,7 +181,7 @@ pub(crate) fn apply(
     let tensors = &mut [Tensor::new(params, grads)];
     let (beside, codes, rounding) = (Beside::default(), &Codes::PLAIN, Rounds::default());
     let sweep = Sweep { level, parallelism, beside, codes, rounding };
-    sweep.run(tensors, &mut [], &Same { formula, slots: &[] });
+    sweep.run(0, tensors, &mut [], &Same { formula, slots: &[] });
 }
 
 /// One formula for all elements.
@@ -225,7 +240,15 @@ struct Update<'s, 'a, 'b, 'c, 'd> {
     visit: &'c mut Visit<'a, 'd>,
     rounding: Rounds<'c>,
     /// How layers are measured, if that is still to be done.
-    layers: Option<Parallelism>,
+    layers: Option<Layers<'c>>,
+}
+
+/// How layers are measured.
+#[derive(Clone, Copy)]
+struct Layers<'a> {
+    parallelism: Parallelism,
+    /// That of a place, if it has been measured elsewhere.
+    known: &'a dyn Fn(usize) -> Option<Layer>,
 }
 
 impl WithFormula for Update<'_, '_, '_, '_, '_> {
@@ -264,9 +287,11 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         let mut stage = Stage::new(state, rounding);
         for tensor in take(&mut part.span) {
             let measured = measured.filter(|_| !tensor.is_idle());
-            let formula = measured.map_or(formula, |parallelism| {
-                let known = &stage.known(&tensor, visit.lower);
-                formula.of_layer(measure(visit.level, parallelism, &formula, known))
+            let formula = measured.map_or(formula, |Layers { parallelism, known }| {
+                let elements = &stage.known(&tensor, visit.lower);
+                let layer = known(elements.start);
+                formula
+                    .of_layer(layer.unwrap_or_else(|| measure(visit.level, parallelism, &formula, elements)))
             });
             stage.update(&formula, tensor, visit);
         }

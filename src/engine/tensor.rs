@@ -142,7 +142,7 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    pub(super) const fn grads(&self) -> Source<'_> {
+    pub(crate) const fn grads(&self) -> Source<'_> {
         self.grads.as_source()
     }
 

@@ -4,10 +4,11 @@ use super::codes::Codes;
 use super::fold::LEAF;
 use super::{Parallelism, Run, STREAMS, Tensor, tensor::Span};
 use core::mem::take;
+use core::ops::Range;
 
 /// Consecutive elements of a call: parameters with gradients, and the numbers that the optimizer keeps for each.
 pub(super) struct Part<'s, 'a, 'b> {
-    /// Where it begins in the call.
+    /// The place of the first.
     pub(super) start: usize,
     pub(super) len: usize,
     pub(super) span: Span<'a, 'b>,
@@ -22,12 +23,13 @@ pub(super) type Room<'a> = [&'a mut [u8]; STREAMS];
 
 impl<'s, 'a, 'b> Part<'s, 'a, 'b> {
     pub(super) fn new(
+        start: usize,
         tensors: &'a mut [Tensor<'b>],
         state: &'s mut [&'a mut [u8]],
         codes: &'s Codes<'s>,
     ) -> Self {
         let len = tensors.iter().map(Tensor::len).sum();
-        Self { start: 0, len, span: Span::new(tensors), state, codes }
+        Self { start, len, span: Span::new(tensors), state, codes }
     }
 
     /// Takes out the first `len` elements. State that is empty stays so.
@@ -88,6 +90,37 @@ fn halves<R: Send>(
     let right = || tree(parallelism, right, visit, join);
     let (left, right) = both(parallelism, len, left, right);
     join(left, right)
+}
+
+/// The results of leaves that the tree has visited, joined as it would have.
+pub(crate) fn joined<T: Copy>(leaves: &[T], join: fn(T, T) -> T) -> Option<T> {
+    if let [] | [_] = leaves {
+        return leaves.first().copied();
+    }
+    let (left, right) = leaves.split_at(1 << (leaves.len() - 1).ilog2());
+    joined(left, join).zip(joined(right, join)).map(|(left, right)| join(left, right))
+}
+
+/// Keeps the results of leaves apart, in order.
+pub(super) fn listed<T>(mut left: Vec<T>, right: Vec<T>) -> Vec<T> {
+    left.extend(right);
+    left
+}
+
+/// What is found in each of some leaves, in order.
+pub(super) fn over<T: Send>(
+    parallelism: Parallelism,
+    leaves: &[Range<usize>],
+    visit: &(impl Fn(Range<usize>) -> T + Sync),
+) -> Vec<T> {
+    if let [] | [_] = leaves {
+        return leaves.iter().cloned().map(visit).collect();
+    }
+    let (left, right) = leaves.split_at(leaves.len() / 2);
+    let halves = [left, right].map(|half| move || over(parallelism, half, visit));
+    let [left, right] = halves;
+    let (left, right) = both(parallelism, leaves.len() * LEAF, left, right);
+    listed(left, right)
 }
 
 /// Two things to do with `len` elements, at once if that is worth waking a thread.

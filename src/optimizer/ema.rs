@@ -69,7 +69,7 @@ impl<R> Optimizer<R> {
         } else {
             let len = self.len();
             let memory = Error::Memory { slots: 1, len };
-            let average = Slot::new("ema", Code::F32, &self.ends, self.taken()).ok_or(memory)?;
+            let average = Slot::new("ema", Code::F32, &self.edges, self.taken()).ok_or(memory)?;
             self.ema = Some(Ema { decay, begun: false, swapped: false, average });
         }
         Ok(())
@@ -99,7 +99,7 @@ impl<R> Optimizer<R> {
         self.check_unswapped()?;
         self.settled();
         if let Some(ema) = &mut self.ema {
-            ema.average.put(0..average.len(), average);
+            ema.average.put(self.layout.places(), average);
             ema.begun = true;
         }
         Ok(())

@@ -153,7 +153,7 @@ impl WithFormula for Look {
 
 /// The end and the group of each run of elements, in order, for groups that cover `0..len` once.
 pub(super) fn runs<R>(members: &[Member<R>], layout: &Layout) -> Result<Vec<(usize, usize)>, Error> {
-    let len = layout.len();
+    let len = layout.whole();
     let gap = |start, end| Err(Error::Gap { start, end, tensor: layout.name_at(start) });
     if members.is_empty() {
         return gap(0, len);
@@ -194,4 +194,10 @@ pub(super) fn runs<R>(members: &[Member<R>], layout: &Layout) -> Result<Vec<(usi
         return gap(covered, len);
     }
     Ok(runs)
+}
+
+/// Where the first of the runs in a range begins, and where each ends there.
+pub(super) fn edges(runs: &[(usize, usize)], range: Range<usize>) -> Vec<usize> {
+    let inner = runs.iter().map(|&(end, _)| end).filter(|end| range.start < *end && *end < range.end);
+    [range.start].into_iter().chain(inner).chain([range.end]).collect()
 }

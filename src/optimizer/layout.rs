@@ -1,5 +1,6 @@
 //! Names for ranges of the flat vector.
 
+use crate::engine::LEAF;
 use crate::{Error, Tensor};
 use core::ops::Range;
 
@@ -30,7 +31,10 @@ use core::ops::Range;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     tensors: Vec<Named>,
-    len: usize,
+    /// How many elements all tensors have.
+    whole: usize,
+    /// Those of the [part](Self::part) that this is.
+    part: Range<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,9 @@ struct Named {
 }
 
 impl Layout {
+    /// Where parameters may be cut into [parts](Self::part): at multiples of so many, which sums are made of.
+    pub const LEAF: usize = LEAF;
+
     /// From names and numbers of elements, in order.
     ///
     /// # Errors
@@ -70,12 +77,37 @@ impl Layout {
             if !names.insert(name.clone()) {
                 return Err(Error::Name { what: "tensors", name });
             }
-            let start = layout.len;
+            let start = layout.whole;
             let len = shape.iter().try_fold(1_usize, |len, &size| len.checked_mul(size));
-            layout.len = len.and_then(|len| start.checked_add(len)).ok_or_else(|| too_many.clone())?;
-            layout.tensors.push(Named { name, range: start..layout.len, shape });
+            layout.whole = len.and_then(|len| start.checked_add(len)).ok_or_else(|| too_many.clone())?;
+            layout.tensors.push(Named { name, range: start..layout.whole, shape });
         }
+        layout.part = 0..layout.whole;
         Ok(layout)
+    }
+
+    /// Some of these parameters, where others have the rest: an optimizer that is made for a part keeps their state alone.
+    ///
+    /// Places, the ranges of [`Group`](crate::Group)s, names and shapes are those of the whole, and so are the bits of what depends
+    /// on a place. Numbers of elements are those of the part. To step over parts as over the whole there is
+    /// [`in_parts`](crate::Optimizer::in_parts).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), lanestep::Error> {
+    /// use lanestep::{AdamW, Layout, Optimizer};
+    /// let layout = Layout::new([("embed", 50_000), ("head", 50_000)])?;
+    /// let part = layout.part(2 * Layout::LEAF..4 * Layout::LEAF)?;
+    /// assert_eq!((part.len(), part.range("head")), (32_768, Some(50_000..100_000)));
+    /// assert_eq!(Optimizer::new(AdamW::default(), part)?.state("exp_avg").unwrap().len(), 32_768);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Part`] if it does not lie within this one, or begins or ends elsewhere than at a multiple of
+    /// [`LEAF`](Self::LEAF) or where this one does.
+    pub fn part(&self, range: Range<usize>) -> Result<Self, Error> {
+        self.check_part(&range)?;
+        Ok(Self { part: range, ..self.clone() })
     }
 
     /// Where a tensor is.
@@ -116,16 +148,48 @@ impl Layout {
         self.tensors.iter().map(|Named { name, range, .. }| (&**name, range.clone()))
     }
 
-    /// How many elements there are in all.
+    /// How many elements there are in all, or in the [part](Self::part) that this is.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.len
+        self.part.end - self.part.start
+    }
+
+    /// The places of the elements: from 0, unless this is a [part](Self::part).
+    #[must_use]
+    pub const fn places(&self) -> Range<usize> {
+        self.part.start..self.part.end
+    }
+
+    /// How many elements there are in all, whether this is a [part](Self::part) or not.
+    #[must_use]
+    pub const fn whole(&self) -> usize {
+        self.whole
     }
 
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
+    }
+
+    /// Whether others have some of the parameters.
+    pub(super) const fn is_part(&self) -> bool {
+        self.len() < self.whole
+    }
+
+    /// Whether a range of places is one that this may be cut into.
+    pub(super) fn check_part(&self, range: &Range<usize>) -> Result<(), Error> {
+        let Range { start, end } = self.part;
+        let cut = |place: usize| place.is_multiple_of(LEAF) || place == start || place == end;
+        if start <= range.start
+            && range.start <= range.end
+            && range.end <= end
+            && cut(range.start)
+            && cut(range.end)
+        {
+            return Ok(());
+        }
+        Err(Error::Part { start: range.start, end: range.end, of: (start, end) })
     }
 
     /// What [`with_shapes`](Self::with_shapes) was given, with ranges.
@@ -166,7 +230,7 @@ impl Layout {
 
     /// What a tensor is named, if it is.
     pub(super) fn name_of(&self, index: usize) -> Option<String> {
-        self.tensors.get(index).map(|of| of.name.clone())
+        self.tensors.get(index).filter(|_| !self.is_part()).map(|of| of.name.clone())
     }
 
     /// Whether these are the tensors, or one slice of all.
@@ -181,8 +245,8 @@ impl Layout {
     ) -> Result<(), Error> {
         let count = tensors.len();
         let all = tensors.clone().fold(0_usize, |all, (_, len)| all.saturating_add(len));
-        let flat = count == 1 && all == self.len && tensors.clone().all(|(name, _)| name.is_none());
-        if self.tensors.is_empty() || flat {
+        let flat = count == 1 && all == self.len() && tensors.clone().all(|(name, _)| name.is_none());
+        if self.tensors.is_empty() || flat || self.is_part() {
             return self.check_len("params", all);
         }
         for (index, ((of, found), Named { name, range, .. })) in tensors.zip(&self.tensors).enumerate() {
@@ -200,7 +264,7 @@ impl Layout {
 
     /// Whether a slice of all parameters has their number.
     pub(super) fn check_len(&self, what: &'static str, found: usize) -> Result<(), Error> {
-        let expected = self.len;
+        let expected = self.len();
         if found == expected { Ok(()) } else { Err(Error::Length { what, expected, found }) }
     }
 }
@@ -208,7 +272,7 @@ impl Layout {
 /// So many parameters, of no tensors in particular.
 impl From<usize> for Layout {
     fn from(len: usize) -> Self {
-        Self { tensors: vec![], len }
+        Self { tensors: vec![], whole: len, part: 0..len }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is done to gradients on their way into the step, and what is found there.
 
 use crate::Error;
-use crate::engine::{self, Level, Magnitude, Parallelism, Run, Tensor};
+use crate::engine::{Level, Magnitude, Measure, Parallelism, Run, Tensor};
 use crate::formula::{Condition, Scale};
 use crate::rule::{Shared, range};
 
@@ -153,6 +153,8 @@ pub struct Update {
 }
 
 impl Report {
+    pub(super) const NOTHING: Self = Self { grads: None, clip_factor: 1.0, skipped: false, update: None };
+
     /// Whether the gradients were clipped by their norm.
     #[must_use]
     pub fn clipped(&self) -> bool {
@@ -263,7 +265,8 @@ impl Gradients {
     pub fn measure(grads: &[f32], level: Level, parallelism: Parallelism) -> Self {
         let tensors = &mut [Tensor::new::<f32, _>(&mut [], grads)];
         let run = |_| Run { start: 0, end: usize::MAX, group: Some(0) };
-        Self::scaled(engine::measure(level, parallelism, tensors, &run, f32::MAX), 1.0)
+        let measure = Measure { level, parallelism, start: 0, tensors, run, limit: f32::MAX };
+        Self::scaled(measure.all(), 1.0)
     }
 
     pub(super) fn scaled(found: Magnitude, scale: f64) -> Self {

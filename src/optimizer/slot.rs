@@ -14,8 +14,8 @@ pub(super) struct Slot {
     pub(super) name: &'static str,
     pub(super) code: Code,
     len: usize,
-    /// Where runs of a group end, and blocks with them.
-    ends: Arc<[usize]>,
+    /// Where the first run of a group begins and where each ends, and blocks with them.
+    edges: Arc<[usize]>,
     /// How many bytes all are.
     bytes: usize,
     memory: Buffer,
@@ -26,14 +26,14 @@ impl Slot {
     pub(super) fn new(
         name: &'static str,
         code: Code,
-        ends: &Arc<[usize]>,
+        edges: &Arc<[usize]>,
         taken: impl Iterator<Item = usize> + Clone,
     ) -> Option<Self> {
-        let len = ends.last().copied().unwrap_or_default();
-        len.checked_mul(8)?; // more than any code takes
-        let bytes = shelves(code, ends).last().map_or(0, |(_, bytes)| bytes.end);
+        let all = all(edges);
+        all.end.checked_mul(8)?; // more than any code takes
+        let (len, bytes) = (all.len(), shelves(code, edges).last().map_or(0, |(_, bytes)| bytes.end));
         let memory = Buffer::at(apart(taken), bytes.div_ceil(4))?;
-        Some(Self { name, code, len, ends: ends.clone(), bytes, memory })
+        Some(Self { name, code, len, edges: edges.clone(), bytes, memory })
     }
 
     pub(super) fn format(&self) -> Format {
@@ -62,7 +62,7 @@ impl Slot {
     /// Some of the numbers, as they are computed with.
     pub(super) fn get(&self, range: Range<usize>, to: &mut [f32]) {
         let mut to = to;
-        for (run, bytes) in shelves(self.code, &self.ends) {
+        for (run, bytes) in shelves(self.code, &self.edges) {
             let here = run.start.max(range.start)..run.end.min(range.end);
             if !here.is_empty() {
                 let shelf = Shelf { code: self.code, start: run.start, bytes: &self.bytes()[bytes] };
@@ -71,16 +71,29 @@ impl Slot {
         }
     }
 
+    /// Some of the numbers of a run.
+    pub(super) fn shelf(&self, range: &Range<usize>) -> Shelf<'_> {
+        let holds =
+            |(run, _): &(Range<usize>, Range<usize>)| run.start <= range.start && range.start < run.end;
+        let (run, bytes) = shelves(self.code, &self.edges).find(holds).unwrap_or_default();
+        let (code, bytes) = (self.code, &self.bytes()[bytes]);
+        if code.in_blocks() {
+            return Shelf { code, start: run.start, bytes };
+        }
+        let within = |place: usize| (place - run.start) * code.width();
+        Shelf { code, start: range.start, bytes: &bytes[within(range.start)..within(range.end)] }
+    }
+
     /// Replaces some of the numbers by those nearest to these that it can keep. Where they are not whole runs in blocks, others of
     /// the same block may be rounded once more.
     pub(super) fn put(&mut self, range: Range<usize>, from: &[f32]) {
         if !self.code.in_blocks() {
-            let (code, width) = (self.code, self.code.width());
-            let bytes = &mut self.bytes_mut()[range.start * width..range.end * width];
+            let (code, width, start) = (self.code, self.code.width(), all(&self.edges).start);
+            let bytes = &mut self.bytes_mut()[(range.start - start) * width..(range.end - start) * width];
             return Stream { code, bytes }.encode(from);
         }
-        let (code, ends, mut numbers) = (self.code, self.ends.clone(), [0.0; BLOCK]);
-        for (block, bytes) in blocks(code, &ends, range.clone()) {
+        let (code, edges, mut numbers) = (self.code, self.edges.clone(), [0.0; BLOCK]);
+        for (block, bytes) in blocks(code, &edges, range.clone()) {
             let (numbers, bytes) = (&mut numbers[..block.len()], &mut self.bytes_mut()[bytes]);
             let here = block.start.max(range.start)..block.end.min(range.end);
             block8::decode(code.is_signed(), bytes, numbers);
@@ -98,8 +111,8 @@ impl Slot {
 
     /// Makes the numbers of a run zero.
     pub(super) fn clear(&mut self, run: &Range<usize>) {
-        let ends = self.ends.clone();
-        for (_, bytes) in shelves(self.code, &ends).filter(|(of, _)| of == run) {
+        let edges = self.edges.clone();
+        for (_, bytes) in shelves(self.code, &edges).filter(|(of, _)| of == run) {
             self.bytes_mut()[bytes].fill(0);
         }
     }
@@ -111,10 +124,11 @@ impl Slot {
         taken: impl Iterator<Item = usize> + Clone,
     ) -> Result<Self, Error> {
         let memory = Error::Memory { slots: 1, len: self.len };
-        let mut other = Self::new(self.name, code, &self.ends, taken).ok_or(memory)?;
+        let mut other = Self::new(self.name, code, &self.edges, taken).ok_or(memory)?;
         let mut chunk = [0.0_f32; CHUNK];
-        for start in (0..self.len).step_by(CHUNK) {
-            let range = start..self.len.min(start + CHUNK);
+        let Range { start, end } = all(&self.edges);
+        for start in (start..end).step_by(CHUNK) {
+            let range = start..end.min(start + CHUNK);
             let chunk = &mut chunk[..range.len()];
             self.get(range.clone(), chunk);
             // In f16, zeros may have signs.
@@ -130,25 +144,25 @@ impl Slot {
     /// The bytes of some numbers, piece by piece, without their scales.
     #[cfg(feature = "checkpoint")]
     pub(super) fn pieces(&self, range: &Range<usize>) -> Vec<&[u8]> {
-        codes(self.code, &self.ends, range.clone()).map(|piece| &self.bytes()[piece]).collect()
+        codes(self.code, &self.edges, range.clone()).map(|piece| &self.bytes()[piece]).collect()
     }
 
     #[cfg(feature = "checkpoint")]
     pub(super) fn pieces_mut(&mut self, range: &Range<usize>) -> Vec<&mut [u8]> {
-        let (code, ends) = (self.code, self.ends.clone());
-        cut_out(self.bytes_mut(), codes(code, &ends, range.clone()))
+        let (code, edges) = (self.code, self.edges.clone());
+        cut_out(self.bytes_mut(), codes(code, &edges, range.clone()))
     }
 
     /// The scales of all blocks.
     #[cfg(feature = "checkpoint")]
     pub(super) fn scales(&self) -> Vec<&[u8]> {
-        scales(self.code, &self.ends).map(|scale| &self.bytes()[scale]).collect()
+        scales(self.code, &self.edges).map(|scale| &self.bytes()[scale]).collect()
     }
 
     #[cfg(feature = "checkpoint")]
     pub(super) fn scales_mut(&mut self) -> Vec<&mut [u8]> {
-        let (code, ends) = (self.code, self.ends.clone());
-        cut_out(self.bytes_mut(), scales(code, &ends))
+        let (code, edges) = (self.code, self.edges.clone());
+        cut_out(self.bytes_mut(), scales(code, &edges))
     }
 
     /// The first of some numbers that is not zero.
@@ -163,7 +177,7 @@ impl Slot {
     }
 
     pub(super) fn try_clone(&self) -> Result<Self, Error> {
-        Ok(Self { memory: self.memory.try_clone()?, ends: self.ends.clone(), ..*self })
+        Ok(Self { memory: self.memory.try_clone()?, edges: self.edges.clone(), ..*self })
     }
 
     pub(super) fn offset(&self) -> usize {
@@ -175,23 +189,28 @@ impl Slot {
 const CHUNK: usize = 1 << 10;
 
 /// Each run of a group, and its bytes.
-fn shelves(code: Code, ends: &[usize]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let (mut start, mut first) = (0, 0);
-    ends.iter().map(move |&end| {
-        let bytes = first..first + code.bytes(start, end - start);
-        let run = start..end;
-        (start, first) = (end, bytes.end);
+fn shelves(code: Code, edges: &[usize]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut first = 0;
+    edges.windows(2).map(move |run| {
+        let run = run[0]..run[1];
+        let bytes = first..first + code.bytes(run.start, run.len());
+        first = bytes.end;
         (run, bytes)
     })
+}
+
+/// The places of all numbers.
+fn all(edges: &[usize]) -> Range<usize> {
+    edges.first().copied().unwrap_or_default()..edges.last().copied().unwrap_or_default()
 }
 
 /// The blocks that hold some of a range, or the runs where nothing is in blocks, and their bytes.
 fn blocks(
     code: Code,
-    ends: &[usize],
+    edges: &[usize],
     range: Range<usize>,
 ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    shelves(code, ends).flat_map(move |(run, bytes)| {
+    shelves(code, edges).flat_map(move |(run, bytes)| {
         let (first, end) = (run.start.max(range.start), run.end.min(range.end));
         let mut start = if code.in_blocks() { run.start.max(first / BLOCK * BLOCK) } else { run.start };
         let mut at = bytes.start;
@@ -213,9 +232,9 @@ fn blocks(
 
 /// Where the bytes of some numbers are, without their scales.
 #[cfg(feature = "checkpoint")]
-fn codes(code: Code, ends: &[usize], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+fn codes(code: Code, edges: &[usize], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let width = code.width();
-    blocks(code, ends, range.clone()).map(move |(block, bytes)| {
+    blocks(code, edges, range.clone()).map(move |(block, bytes)| {
         let first = bytes.end - width * block.len();
         let place = |place: usize| first + width * (place.clamp(block.start, block.end) - block.start);
         place(range.start)..place(range.end)
@@ -223,9 +242,8 @@ fn codes(code: Code, ends: &[usize], range: Range<usize>) -> impl Iterator<Item 
 }
 
 #[cfg(feature = "checkpoint")]
-fn scales(code: Code, ends: &[usize]) -> impl Iterator<Item = Range<usize>> {
-    let all = 0..ends.last().copied().unwrap_or_default();
-    blocks(code, ends, all).map(|(block, bytes)| bytes.start..bytes.end - block.len())
+fn scales(code: Code, edges: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    blocks(code, edges, all(edges)).map(|(block, bytes)| bytes.start..bytes.end - block.len())
 }
 
 /// Parts of bytes, in their order.

@@ -5,6 +5,7 @@ use super::slot::Slot;
 use crate::engine::{Level, Tensor, join, split};
 use crate::store::Code;
 use crate::{Error, Format};
+use core::ops::Range;
 
 impl<R> Optimizer<R> {
     /// Keeps the lower sixteen bits of parameters whose upper ones are the caller's, as `bf16`, or forgets them.
@@ -46,7 +47,7 @@ impl<R> Optimizer<R> {
         self.check_unswapped()?;
         if split != self.lower.is_some() {
             let memory = Error::Memory { slots: 1, len: self.len() };
-            let lower = || Slot::new("lower", Code::Bf16, &self.ends, self.taken()).ok_or(memory);
+            let lower = || Slot::new("lower", Code::Bf16, &self.edges, self.taken()).ok_or(memory);
             self.lower = split.then(lower).transpose()?;
         }
         Ok(())
@@ -94,6 +95,13 @@ impl<R> Optimizer<R> {
         }
         self.settled();
         Ok(())
+    }
+
+    /// The lower halves of some parameters; empty if they are whole.
+    pub(super) fn lower_of(&self, range: &Range<usize>) -> &[u8] {
+        let first = self.layout.places().start;
+        let within = 2 * (range.start - first)..2 * (range.end - first);
+        self.lower.as_ref().map_or(&[], |lower| &lower.bytes()[within])
     }
 
     /// Whether the parameters are as they must be where their lower halves are here.

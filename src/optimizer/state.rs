@@ -61,7 +61,7 @@ impl<R: Rule> Optimizer<R> {
     pub fn read_state(&self, name: &str, numbers: &mut [f32]) -> Result<(), Error> {
         let slot = &self.state[self.slot(name)?];
         self.layout.check_len(slot.name, numbers.len())?;
-        slot.get(0..numbers.len(), numbers);
+        slot.get(self.layout.places(), numbers);
         Ok(())
     }
 
@@ -131,10 +131,11 @@ impl<R: Rule> Optimizer<R> {
         self.layout.check_len(name, numbers.len())?;
         let parts =
             (0..self.members.len()).flat_map(|group| self.runs_of(group).map(move |run| (run, group)));
-        let not_zero = |mut range: Range<usize>| range.find(|&place| numbers[place] != 0.0);
+        let places = self.layout.places();
+        let not_zero = |mut range: Range<usize>| range.find(|&place| numbers[place - places.start] != 0.0);
         self.check_stateless(name, parts, not_zero)?;
         self.settled();
-        self.state[slot].put(0..numbers.len(), numbers);
+        self.state[slot].put(places, numbers);
         self.state[slot].flush();
         Ok(())
     }

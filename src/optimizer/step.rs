@@ -2,11 +2,15 @@
 
 use super::group::Member;
 use super::{Gradients, NonFinite, Optimizer, Pipeline, Report, Update};
-use crate::engine::{self, AVERAGE, Beside, Codes, LOWER, PARAMS, Plan, Rounds, STREAMS, Sweep, Tensor};
-use crate::formula::Condition;
+use crate::engine::{
+    self, AVERAGE, Beside, Codes, LOWER, Magnitude, Measure, PARAMS, Plan, Rounds, STREAMS, Sweep, Tensor,
+};
+use crate::formula::{Condition, Layer};
 use crate::rule::Shared;
 use crate::store::Random;
 use crate::{Error, Formula, Rounding, Rule, WithFormula};
+use core::mem::take;
+use core::ops::Range;
 use core::slice::from_mut;
 use std::sync::OnceLock;
 
@@ -66,46 +70,83 @@ impl<R: Rule> Optimizer<R> {
     fn run(&mut self, tensors: &mut [Tensor<'_>], pipeline: &Pipeline) -> Result<Report, Error> {
         self.check_unswapped()?;
         self.check_split(tensors)?;
-        if self.callers.is_none() {
-            self.settle(tensors);
+        let mut step = Step { pipeline, clip_factor: 1.0, layerwise: self.layerwise()?, layers: &[] };
+        let (mut report, start) = (Report::NOTHING, self.layout.places().start);
+        if pipeline.measures() {
+            report = self.judge(self.measure(start, tensors, pipeline).all(), pipeline)?;
+            if report.skipped {
+                tensors.iter_mut().for_each(Tensor::zero);
+                return Ok(report);
+            }
+            step.clip_factor = report.clip_factor;
         }
+        let change = self.sweep(start, tensors, &step, |sweep, tensors, state, plan| {
+            sweep.run(start, tensors, state, plan)
+        })?;
+        report.update = pipeline.measure_update.then(|| Update::of(change));
+        self.count();
+        Ok(report)
+    }
+
+    /// Whether the formula of a group is layerwise.
+    ///
+    /// # Errors
+    /// [`Error::Slots`] if one does not take the slots that its rule names.
+    pub(super) fn layerwise(&self) -> Result<bool, Error> {
         let mut layerwise = false;
         for member in &self.members {
             layerwise |= member.layerwise()? && !member.group.frozen;
         }
-        let (level, parallelism) = (self.level, self.parallelism);
-        let mut report = Report { grads: None, clip_factor: 1.0, skipped: false, update: None };
-        let unlike = OnceLock::new();
-        let (members, runs) = (&self.members, &self.runs);
-        let mut plan = Step { members, runs, pipeline, clip_factor: 1.0, layerwise, unlike };
-        if pipeline.measures() {
-            let run = |start| plan.run(start);
-            let found = engine::measure(level, parallelism, tensors, &run, pipeline.limit());
-            let found = Gradients::scaled(found, pipeline.scale);
-            report.grads = Some(found);
-            match (found.first_non_finite, pipeline.non_finite) {
-                (Some(first), NonFinite::Error) => {
-                    let tensor = self.layout.name_at(first);
-                    return Err(Error::NonFinite { count: found.non_finite, first, tensor });
-                }
-                (Some(_), NonFinite::Skip) => {
-                    tensors.iter_mut().for_each(Tensor::zero);
-                    report.skipped = true;
-                    return Ok(report);
-                }
-                _ => report.clip_factor = pipeline.clip_factor(found.norm),
-            }
-        }
-        plan.clip_factor = report.clip_factor;
+        Ok(layerwise)
+    }
 
+    /// Gradients that are to be read before the step.
+    pub(super) fn measure<'a, 'b>(
+        &self,
+        start: usize,
+        tensors: &'a mut [Tensor<'b>],
+        pipeline: &Pipeline,
+    ) -> Measure<'a, 'b, impl Fn(usize) -> engine::Run> {
+        let (level, parallelism, limit) = (self.level, self.parallelism, pipeline.limit());
+        Measure { level, parallelism, start, tensors, run: |place| self.run_at(place), limit }
+    }
+
+    /// What is to be done, with gradients in which so much was found.
+    pub(super) fn judge(&self, found: Magnitude, pipeline: &Pipeline) -> Result<Report, Error> {
+        let found = Gradients::scaled(found, pipeline.scale);
+        let mut report = Report { grads: Some(found), ..Report::NOTHING };
+        match (found.first_non_finite, pipeline.non_finite) {
+            (Some(first), NonFinite::Error) => {
+                let tensor = self.layout.name_at(first);
+                return Err(Error::NonFinite { count: found.non_finite, first, tensor });
+            }
+            (Some(_), NonFinite::Skip) => report.skipped = true,
+            _ => report.clip_factor = pipeline.clip_factor(found.norm),
+        }
+        Ok(report)
+    }
+
+    /// Steps over the elements from `start` on, without counting.
+    pub(super) fn sweep<T>(
+        &mut self,
+        start: usize,
+        tensors: &mut [Tensor<'_>],
+        step: &Step<'_>,
+        sweep: impl for<'a> FnOnce(Sweep<'_>, &'a mut [Tensor<'_>], &mut [&'a mut [u8]], &Planned<'_, R>) -> T,
+    ) -> Result<T, Error> {
+        if self.callers.is_none() {
+            self.settle(tensors);
+        }
+        let (level, parallelism, layout) = (self.level, self.parallelism, self.layout.places());
+        let plan = Planned { members: &self.members, runs: &self.runs, step, unlike: OnceLock::new() };
         let random = self.random();
         let rounding = Rounds { random: random.as_ref(), stochastic: self.rounding != Rounding::Nearest };
-        let (mut state, mut codes): ([_; STREAMS], _) = (Default::default(), Codes::new(&self.ends));
+        let (mut state, mut codes): ([_; STREAMS], _) = (Default::default(), Codes::new(&self.edges));
         for (which, (place, slot)) in state.iter_mut().zip(&mut self.state).enumerate() {
             codes.set(which, slot.code);
             *place = slot.bytes_mut();
         }
-        let mut beside = Beside { measured: pipeline.measure_update, follow: None };
+        let mut beside = Beside { measured: step.pipeline.measure_update, follow: None };
         if let Some(ema) = &mut self.ema {
             beside.follow = Some(ema.follow());
             state[AVERAGE] = ema.average.bytes_mut();
@@ -114,13 +155,20 @@ impl<R: Rule> Optimizer<R> {
             codes.set(LOWER, lower.code);
             state[LOWER] = lower.bytes_mut();
         }
-        let sweep = Sweep { level, parallelism, beside, codes: &codes, rounding };
-        let change = sweep.run(tensors, &mut state, &plan);
-        if let Some(error) = plan.unlike.into_inner() {
-            return Err(error);
+        let len = tensors.iter().map(|tensor| tensor.lens().0).sum();
+        if len < layout.len() {
+            for (code, slot) in codes.all().into_iter().zip(&mut state).filter(|(_, slot)| !slot.is_empty()) {
+                let first = codes.bytes(code, layout.start, start - layout.start);
+                *slot = &mut take(slot)[first..][..codes.bytes(code, start, len)];
+            }
         }
-        report.update = pipeline.measure_update.then(|| Update::of(change));
+        let all = Sweep { level, parallelism, beside, codes: &codes, rounding };
+        let found = sweep(all, tensors, &mut state, &plan);
+        plan.unlike.into_inner().map_or(Ok(found), Err)
+    }
 
+    /// A step has been taken.
+    pub(super) fn count(&mut self) {
         if let Some(ema) = &mut self.ema {
             ema.begun = true;
         }
@@ -128,11 +176,25 @@ impl<R: Rule> Optimizer<R> {
         for member in self.members.iter_mut().filter(|member| !member.group.frozen) {
             member.steps = member.steps.saturating_add(1);
         }
-        Ok(report)
     }
 }
 
 impl<R> Optimizer<R> {
+    /// The formulas of a step.
+    pub(super) const fn planned<'a>(&'a self, step: &'a Step<'a>) -> Planned<'a, R> {
+        Planned {
+            members: self.members.as_slice(),
+            runs: self.runs.as_slice(),
+            step,
+            unlike: OnceLock::new(),
+        }
+    }
+
+    /// The elements around a place that are of one group.
+    fn run_at(&self, place: usize) -> engine::Run {
+        run_at(&self.members, &self.runs, place)
+    }
+
     /// The bits of this step for what is rounded by them.
     fn random(&self) -> Option<[Random; PARAMS + 1]> {
         let seed = match self.rounding {
@@ -150,29 +212,40 @@ impl<R> Optimizer<R> {
     }
 }
 
-/// The formula of each group in this step, with what surrounds it.
-struct Step<'a, R> {
+fn run_at<R>(members: &[Member<R>], runs: &[(usize, usize)], place: usize) -> engine::Run {
+    let i = runs.partition_point(|&(end, _)| end <= place);
+    let (end, group) = runs[i];
+    let start = i.checked_sub(1).map_or(0, |before| runs[before].0);
+    engine::Run { start, end, group: Some(group).filter(|&group| !members[group].group.frozen) }
+}
+
+/// What all groups have in common in a step.
+pub(super) struct Step<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) clip_factor: f64,
+    pub(super) layerwise: bool,
+    /// Layers that have been measured elsewhere, in order.
+    pub(super) layers: &'a [(Range<usize>, Layer)],
+}
+
+/// The formula of each group in a step, with what surrounds it.
+pub(super) struct Planned<'a, R> {
     members: &'a [Member<R>],
     runs: &'a [(usize, usize)],
-    pipeline: &'a Pipeline,
-    clip_factor: f64,
-    layerwise: bool,
+    step: &'a Step<'a>,
     /// Of a rule that has changed its mind since it was asked.
     unlike: OnceLock<Error>,
 }
 
-impl<R: Rule> Plan for Step<'_, R> {
+impl<R: Rule> Plan for Planned<'_, R> {
     fn run(&self, start: usize) -> engine::Run {
-        let i = self.runs.partition_point(|&(end, _)| end <= start);
-        let (end, group) = self.runs[i];
-        let start = i.checked_sub(1).map_or(0, |before| self.runs[before].0);
-        engine::Run { start, end, group: Some(group).filter(|&group| !self.members[group].group.frozen) }
+        run_at(self.members, self.runs, start)
     }
 
     fn at<W: WithFormula>(&self, group: usize, with: W) -> W::Output {
         let Member { rule, steps, .. } = &self.members[group];
         let shared = rule.shared();
-        let condition = self.pipeline.condition(self.clip_factor, &shared);
+        let condition = self.step.pipeline.condition(self.step.clip_factor, &shared);
         rule.at(steps.saturating_add(1), Decayed { shared, with: Conditioned { condition, with } })
     }
 
@@ -181,7 +254,13 @@ impl<R: Rule> Plan for Step<'_, R> {
     }
 
     fn layerwise(&self) -> bool {
-        self.layerwise
+        self.step.layerwise
+    }
+
+    fn layer(&self, place: usize) -> Option<Layer> {
+        let layers = self.step.layers;
+        let (range, layer) = layers.get(layers.partition_point(|(range, _)| range.end <= place))?;
+        range.contains(&place).then_some(*layer)
     }
 
     fn unlike(&self, group: usize, found: usize) {

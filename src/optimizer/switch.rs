@@ -54,7 +54,7 @@ impl<R: Rule> Optimizer<R> {
             let taken = self.taken().chain(added.iter().map(Slot::offset));
             let memory = Error::Memory { slots: new.names.len(), len: self.len() };
             let code = Code::new(self.format, !new.rule.non_negative(name));
-            added.push(Slot::new(name, code, &self.ends, taken).ok_or(memory)?);
+            added.push(Slot::new(name, code, &self.edges, taken).ok_or(memory)?);
         }
 
         // What had no sign gets one where the new rule's may be negative, or loses it with the rule that had it so.

@@ -49,6 +49,8 @@ mod kept;
 mod loaded;
 #[cfg(feature = "serde")]
 mod options;
+#[cfg(all(feature = "half", feature = "serde"))]
+mod parts;
 #[cfg(feature = "serde")]
 mod piped;
 #[cfg(feature = "serde")]

@@ -69,6 +69,16 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         Self { progress: Box::new(progress), ..self }
     }
 
+    /// What a file says of the optimizer besides its numbers, in JSON: steps, layout, groups with their options and learning rates,
+    /// formats. Two optimizers that go on alike from the same numbers have the same.
+    ///
+    /// # Errors
+    /// [`Error::Options`] if a rule has no form in files.
+    pub fn record(&self) -> Result<String, Error> {
+        let text = serde_json::to_string(&record(self.optimizer)?);
+        text.map_err(|error| Error::Record { reason: error.to_string() })
+    }
+
     /// Writes the file, or replaces it: at any moment, also if the process is killed or the power fails, there is either the old
     /// one or the new one, whole. When this returns, the new one is on the disk.
     ///

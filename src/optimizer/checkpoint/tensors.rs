@@ -86,21 +86,6 @@ impl Layout {
 }
 
 impl<R: Rule> Optimizer<R> {
-    /// The parts of a range, and the group of each.
-    pub(super) fn parts(&self, range: &Range<usize>) -> Vec<(Range<usize>, usize)> {
-        let first = self.runs.partition_point(|&(end, _)| end <= range.start);
-        let (mut start, mut parts) = (range.start, Vec::new());
-        for &(end, group) in &self.runs[first..] {
-            let end = end.min(range.end);
-            if start == end {
-                break;
-            }
-            parts.push((start..end, group));
-            start = end;
-        }
-        parts
-    }
-
     /// All that a file has of the optimizer for a parameter, and what it is called there.
     pub(super) fn tensors_of(&self, parameter: &Parameter<'_>) -> Vec<(String, Content)> {
         let parts = self.parts(&parameter.range);
