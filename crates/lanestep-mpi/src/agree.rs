@@ -2,49 +2,55 @@
 
 use crate::Error;
 use mpi::Count;
-use mpi::datatype::PartitionMut;
+use mpi::datatype::{Equivalence, PartitionMut};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use serde_json::Value;
-use twox_hash::XxHash3_64;
 
-pub(crate) fn digest(bytes: &[u8]) -> u64 {
-    XxHash3_64::oneshot(bytes)
+/// What a rank tells all others before a step.
+pub(crate) struct Intent {
+    /// Of all that must be alike.
+    pub(crate) digest: u64,
+    /// Of the parameters, or 0 where they need not be compared.
+    pub(crate) params: u64,
 }
 
-/// Ends on all ranks alike: well, if all are here without an error, with the same `digest` of the same text, and with the same
-/// parameters. The texts, in JSON, are asked for where digests differ only.
+/// Ends on all ranks alike: well, if all have the same intent. `text` is what the digest is of, in JSON, to be asked for
+/// where digests differ; whether it was, is returned.
 pub(crate) fn agree(
     world: &SimpleCommunicator,
-    here: Result<(), Error>,
-    digest: u64,
-    params: u64,
-    text: impl FnOnce() -> Result<String, Error>,
-) -> Result<(), Error> {
-    let here_word = [u64::from(here.is_err()), digest, params];
-    let mut words = vec![0; 3 * world.size() as usize];
-    world.all_gather_into(&here_word, &mut words);
+    intent: Result<Intent, Error>,
+    text: impl FnOnce() -> Result<Value, Error>,
+) -> Result<bool, Error> {
+    let word = match &intent {
+        Ok(Intent { digest, params }) => [0, *digest, *params],
+        Err(_) => [1, 0, 0],
+    };
+    let mut words = vec![0_u64; word.len() * world.size() as usize];
+    world.all_gather_into(&word, &mut words);
     let (words, _) = words.as_chunks::<3>();
-    let first = |differs: &dyn Fn(&[u64; 3]) -> bool| words.iter().position(differs);
 
-    if first(&|word| word[0] != 0).is_some() {
-        return elsewhere(world, here);
+    if words.iter().any(|[failed, ..]| *failed > 0) {
+        elsewhere(world, intent.map(drop))?;
     }
-    if first(&|word| word[1] != words[0][1]).is_some() {
+    let [_, digest, params] = words[0];
+    let unlike = words.iter().any(|word| word[1] != digest);
+    if unlike {
         let text = text();
-        alike(world, text.as_deref().unwrap_or_default())?;
+        let value = text.as_ref().ok().cloned().unwrap_or_default();
         elsewhere(world, text.map(drop))?;
+        alike(world, &value)?;
     }
-    match first(&|word| word[2] != words[0][2]) {
+    match words.iter().position(|word| word[2] != params) {
         Some(rank) => Err(Error::Params { rank }),
-        None => Ok(()),
+        None => Ok(unlike),
     }
 }
 
 /// This rank's error, or that of the first other that has one.
-pub(crate) fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> Result<(), Error> {
+fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> Result<(), Error> {
     let message = here.as_ref().err().map(ToString::to_string);
-    let messages = all_texts(world, message.as_deref().unwrap_or_default());
+    let messages = all_texts(world, &message.unwrap_or_default());
     here?;
     match messages.into_iter().enumerate().find(|(_, message)| !message.is_empty()) {
         Some((rank, message)) => Err(Error::Elsewhere { rank, message }),
@@ -52,19 +58,18 @@ pub(crate) fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> 
     }
 }
 
-/// Whether all ranks have rank 0's text.
-fn alike(world: &SimpleCommunicator, text: &str) -> Result<(), Error> {
+/// Whether all ranks have rank 0's value.
+fn alike(world: &SimpleCommunicator, value: &Value) -> Result<(), Error> {
     let root = world.process_at_rank(0);
-    let mut len = text.len();
+    let mut bytes = value.to_string().into_bytes();
+    let mut len = bytes.len();
     root.broadcast_into(&mut len);
-    let mut expected = if world.rank() == 0 { text.as_bytes().to_vec() } else { vec![0; len] };
-    for chunk in expected.chunks_mut(1 << 30) {
-        root.broadcast_into(chunk);
-    }
-    let parse = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
-    let found = difference(String::new(), &parse(&expected), &parse(text.as_bytes()));
+    bytes.resize(len, 0);
+    bytes.chunks_mut(1 << 30).for_each(|chunk| root.broadcast_into(chunk));
+    let expected = serde_json::from_slice(&bytes).unwrap_or_default();
+    let found = difference(String::new(), &expected, value);
     let found = found.map(|found| Value::from(found.to_vec()).to_string());
-    let all = all_texts(world, found.as_deref().unwrap_or_default());
+    let all = all_texts(world, &found.unwrap_or_default());
     match all.iter().enumerate().find(|(_, found)| !found.is_empty()) {
         Some((rank, found)) => {
             let [what, expected, found] = serde_json::from_str(found).unwrap_or_default();
@@ -79,36 +84,55 @@ fn difference(path: String, expected: &Value, found: &Value) -> Option<[String; 
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
             let dot = if path.is_empty() { "" } else { "." };
-            a.iter().zip(b).find_map(|((key, a), (_, b))| difference(format!("{path}{dot}{key}"), a, b))
+            a.iter().find_map(|(key, a)| difference(format!("{path}{dot}{key}"), a, &b[key]))
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             a.iter().zip(b).enumerate().find_map(|(i, (a, b))| difference(format!("{path}[{i}]"), a, b))
         }
-        (expected, found) => (expected != found).then(|| [path, expected.to_string(), found.to_string()]),
+        (expected, found) => (expected != found).then(|| [path, brief(expected), brief(found)]),
     }
 }
 
-/// The text of each rank. For short ones.
-fn all_texts(world: &SimpleCommunicator, text: &str) -> Vec<String> {
-    const LONGEST: usize = 1 << 16;
-    let text = &text.as_bytes()[..text.len().min(LONGEST)];
-    let mut counts = vec![0; world.size() as usize];
-    world.all_gather_into(&(text.len() as Count), &mut counts);
-    let mut places = Vec::with_capacity(counts.len());
-    let mut end = 0;
-    for count in &counts {
-        places.push(end);
-        end += count;
+/// The beginning of a value, which may be long.
+fn brief(value: &Value) -> String {
+    const LONGEST: usize = 200;
+    let mut text = value.to_string();
+    if text.chars().count() > LONGEST {
+        text = text.chars().take(LONGEST).chain("...".chars()).collect();
     }
-    let mut all = vec![0; end as usize];
-    world.all_gather_varcount_into(text, &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
+    text
+}
+
+/// The text of each rank.
+fn all_texts(world: &SimpleCommunicator, text: &str) -> Vec<String> {
+    let (all, lens) = all(world, text.as_bytes());
     let mut rest = &all[..];
-    let mut next = |count: &Count| {
-        let (here, after) = rest.split_at(*count as usize);
+    let next = |len: usize| {
+        let (here, after) = rest.split_at(len);
         rest = after;
         String::from_utf8_lossy(here).into_owned()
     };
-    counts.iter().map(&mut next).collect()
+    lens.into_iter().map(next).collect()
+}
+
+/// What all ranks have, in their order, and how much each has. For what is small.
+pub(crate) fn all<T: Equivalence + Clone + Default>(
+    world: &SimpleCommunicator,
+    own: &[T],
+) -> (Vec<T>, Vec<usize>) {
+    let mut counts: Vec<Count> = vec![0; world.size() as usize];
+    let count = Count::try_from(own.len()).expect("a small message");
+    world.all_gather_into(&count, &mut counts);
+    let mut end: Count = 0;
+    let mut place = |count: &Count| {
+        let place = end;
+        end = end.checked_add(*count).expect("small messages");
+        place
+    };
+    let places: Vec<_> = counts.iter().map(&mut place).collect();
+    let mut all = vec![T::default(); end as usize];
+    world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
+    (all, counts.into_iter().map(|count| count as usize).collect())
 }
 
 #[cfg(test)]

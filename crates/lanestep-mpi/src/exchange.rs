@@ -3,20 +3,236 @@
 use crate::Error;
 use crate::cut::{Cut, share};
 use crate::gradients::add;
+use crate::pieces::Pieces;
 use crate::tree;
+use lanestep::Element;
 use mpi::Count;
 use mpi::datatype::{Equivalence, Partition, PartitionMut};
+use mpi::request::{Request, scope};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::CommunicatorCollectives;
+use std::mem::swap;
+use std::ops::Range;
+
+/// Moves gradients and parameters between ranks, in rounds of which several are under way at once.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    rank: usize,
+    pub(crate) cut: Cut,
+    /// How many sums each rank ends in.
+    roots: Vec<usize>,
+    /// How they become one.
+    joins: Vec<(usize, usize)>,
+    buffers: Buffers,
+}
+
+/// They stay from step to step.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// Sums that are sent, that come in, and that have come in.
+    out: Parcels<f32>,
+    coming: Parcels<f32>,
+    here: Parcels<f32>,
+    /// Parameters that have been stepped, that are sent, and that come in, in bytes.
+    stepped: Vec<u8>,
+    leaving: Vec<u8>,
+    back: Parcels<u8>,
+}
+
+/// Where the gradients of a rank's own range come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// Sums of all ranks, to be exchanged.
+    Sums(&'a [Vec<f32>]),
+    /// What has been [collected](Exchange::collect).
+    Own(&'a [f32]),
+}
+
+impl Exchange {
+    /// # Errors
+    /// [`Error::TooMany`].
+    pub(crate) fn new(
+        rank: usize,
+        ranks: usize,
+        len: usize,
+        micro_batches: usize,
+        bucket: usize,
+    ) -> Result<Self, Error> {
+        let roots: Vec<_> = (0..ranks).map(|rank| tree::roots(share(rank, ranks, micro_batches))).collect();
+        let counts: Vec<_> = roots.iter().map(Vec::len).collect();
+        let joins = tree::joins(roots.into_iter().flatten());
+        let cut = cut(&counts, len, bucket)?;
+        Ok(Self { rank, cut, roots: counts, joins, buffers: Buffers::default() })
+    }
+
+    /// Goes on in rounds of about so many elements of all ranks together.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`].
+    pub(crate) fn set_bucket(&mut self, bucket: usize) -> Result<(), Error> {
+        self.cut = cut(&self.roots, self.cut.len, bucket)?;
+        self.buffers = Buffers::default();
+        Ok(())
+    }
+
+    /// What this rank owns.
+    pub(crate) fn own(&self) -> Range<usize> {
+        self.cut.own(self.rank)
+    }
+
+    /// Gathers the gradients of this rank's range, and hands over each part with its place while the next is on its way. They stay in
+    /// the place of its own first sum's, which are not needed any more, or else in `spare`.
+    pub(crate) fn collect(
+        &mut self,
+        world: &SimpleCommunicator,
+        sums: &mut [Vec<f32>],
+        spare: &mut [f32],
+        mut found: impl FnMut(Range<usize>, &[f32]),
+    ) {
+        let Self { rank, cut, roots, joins, buffers } = self;
+        let Buffers { out, coming, here, .. } = buffers;
+        let (own, rounds) = (cut.own(*rank), cut.rounds());
+        for round in 0..=rounds {
+            let exchanged = round < rounds;
+            if exchanged {
+                pack(cut, round, sums, out);
+                coming.expect_sums(cut.part(*rank, round).len(), roots);
+            }
+            let (sent, mut received) = (out.sent(), coming.received());
+            let collected = scope(|scope| {
+                let exchange = exchanged
+                    .then(|| world.immediate_all_to_all_varcount_into(scope, &sent, &mut received));
+                let collected = round.checked_sub(1).map(|before| {
+                    let part = cut.part(*rank, before);
+                    let grads = sum(joins, part.len(), here);
+                    found(part.clone(), grads);
+                    (part, grads)
+                });
+                exchange.map(Request::wait_without_status);
+                collected
+            });
+            if let Some((part, grads)) = collected {
+                kept(sums, spare, &own)[part.start - own.start..][..part.len()].copy_from_slice(grads);
+            }
+            swap(coming, here);
+        }
+    }
+
+    /// Steps this rank's parts by `step`, and brings all parameters to all ranks: while a round is stepped, the next is exchanged
+    /// and the one before gathered.
+    pub(crate) fn step<P: Element>(
+        &mut self,
+        world: &SimpleCommunicator,
+        grads: Source<'_>,
+        params: &mut Pieces<'_, '_, P>,
+        mut step: impl FnMut(Range<usize>, &mut Pieces<'_, '_, P>, &[f32]),
+    ) {
+        let Self { rank, cut, roots, joins, buffers } = self;
+        let Buffers { out, coming, here, stepped, leaving, back } = buffers;
+        let (own, rounds) = (cut.own(*rank), cut.rounds());
+        for round in 0..rounds + 2 {
+            let sums = match grads {
+                Source::Sums(sums) if round < rounds => Some(sums),
+                _ => None,
+            };
+            let (to_step, gathered) = (round.checked_sub(1).filter(|round| *round < rounds), round.checked_sub(2));
+            if let Some(sums) = sums {
+                pack(cut, round, sums, out);
+                coming.expect_sums(cut.part(*rank, round).len(), roots);
+            }
+            if let Some(round) = gathered {
+                back.lay((0..cut.ranks).map(|rank| cut.part(rank, round).len() * size_of::<P>()));
+            }
+            let (sent, mut received, mut back_here) = (out.sent(), coming.received(), back.received());
+            scope(|scope| {
+                let exchange = sums
+                    .map(|_| world.immediate_all_to_all_varcount_into(scope, &sent, &mut received));
+                let gather = gathered.map(|_| {
+                    world.immediate_all_gather_varcount_into(scope, &leaving[..], &mut back_here)
+                });
+                if let Some(round) = to_step {
+                    let part = cut.part(*rank, round);
+                    let grads = match grads {
+                        Source::Sums(_) => sum(joins, part.len(), here),
+                        Source::Own(grads) => &grads[part.start - own.start..][..part.len()],
+                    };
+                    step(part.clone(), params, grads);
+                    params.get(part, stepped);
+                }
+                exchange.map(Request::wait_without_status);
+                gather.map(Request::wait_without_status);
+            });
+            if let Some(round) = gathered {
+                let mut bytes = &back.numbers[..];
+                for from in 0..cut.ranks {
+                    let part = cut.part(from, round);
+                    let (here, rest) = bytes.split_at(part.len() * size_of::<P>());
+                    if from != *rank {
+                        params.put(part, here);
+                    }
+                    bytes = rest;
+                }
+            }
+            swap(coming, here);
+            swap(stepped, leaving);
+        }
+    }
+}
+
+/// The place of a rank's own finished gradients: that of its first sum, or `spare` where it has none.
+pub(crate) fn kept<'a>(
+    sums: &'a mut [Vec<f32>],
+    spare: &'a mut [f32],
+    own: &Range<usize>,
+) -> &'a mut [f32] {
+    sums.first_mut().map_or(spare, |sum| &mut sum[own.clone()])
+}
+
+/// The cut whose rounds are of about so many elements, and such that MPI can count them.
+fn cut(roots: &[usize], len: usize, bucket: usize) -> Result<Cut, Error> {
+    let ranks = roots.len();
+    // For each element of a piece, a rank gets as many sums as there are, sends each of its own to all, and gets all ranks'
+    // parameters, in bytes.
+    let most = roots.iter().max().map_or(0, |most| most * ranks);
+    let roots = roots.iter().sum::<usize>().max(most).max(size_of::<f32>() * ranks);
+    let largest = Count::MAX as usize / roots;
+    let cut = Cut::new(len, ranks, bucket.min(largest.saturating_mul(ranks)));
+    if cut.piece() <= largest { Ok(cut) } else { Err(Error::TooMany { ranks, roots }) }
+}
+
+/// Packs what each owner gets of `sums` in a round.
+fn pack(cut: &Cut, round: usize, sums: &[Vec<f32>], out: &mut Parcels<f32>) {
+    out.lay((0..cut.ranks).map(|owner| cut.part(owner, round).len() * sums.len()));
+    let mut room = &mut out.numbers[..];
+    for owner in 0..cut.ranks {
+        let part = cut.part(owner, round);
+        for sum in sums {
+            let (here, rest) = room.split_at_mut(part.len());
+            here.copy_from_slice(&sum[part.clone()]);
+            room = rest;
+        }
+    }
+}
+
+/// Finishes the tree over the sums that have come in, of so many numbers each.
+fn sum<'a>(joins: &[(usize, usize)], len: usize, here: &'a mut Parcels<f32>) -> &'a [f32] {
+    for &(left, right) in joins {
+        let (front, back) = here.numbers.split_at_mut(right * len);
+        add(&back[..len], &mut front[left * len..][..len]);
+    }
+    &here.numbers[..len]
+}
 
 /// What is sent to each rank, or comes from each, end to end.
 #[derive(Debug, Default)]
-pub(crate) struct Parcels<T> {
-    pub(crate) numbers: Vec<T>,
+struct Parcels<T> {
+    numbers: Vec<T>,
     counts: Vec<Count>,
     places: Vec<Count>,
 }
 
 impl<T: Equivalence + Clone + Default> Parcels<T> {
-    /// So many numbers of each rank.
+    /// Makes room for so many numbers of each rank.
     fn lay(&mut self, lens: impl IntoIterator<Item = usize>) {
         let count = |len: usize| Count::try_from(len).expect("a round that was cut to fit");
         self.counts.clear();
@@ -30,78 +246,16 @@ impl<T: Equivalence + Clone + Default> Parcels<T> {
         self.numbers.resize(at, T::default());
     }
 
-    pub(crate) fn sent(&self) -> Partition<'_, [T], &[Count], &[Count]> {
+    /// Makes room for so many numbers of each sum.
+    fn expect_sums(&mut self, len: usize, roots: &[usize]) {
+        self.lay(roots.iter().map(|roots| roots * len));
+    }
+
+    fn sent(&self) -> Partition<'_, [T], &[Count], &[Count]> {
         Partition::new(&self.numbers, &self.counts, &self.places)
     }
 
-    pub(crate) fn received(&mut self) -> PartitionMut<'_, [T], &[Count], &[Count]> {
+    fn received(&mut self) -> PartitionMut<'_, [T], &[Count], &[Count]> {
         PartitionMut::new(&mut self.numbers, &self.counts, &self.places)
     }
-}
-
-/// Which sums every rank has.
-#[derive(Debug)]
-pub(crate) struct Routes {
-    rank: usize,
-    /// How many sums each rank ends in.
-    roots: Vec<usize>,
-    /// How they become one.
-    joins: Vec<(usize, usize)>,
-}
-
-impl Routes {
-    pub(crate) fn new(rank: usize, ranks: usize, micro_batches: usize) -> Self {
-        let roots: Vec<_> = (0..ranks).map(|rank| tree::roots(share(rank, ranks, micro_batches))).collect();
-        let counts = roots.iter().map(Vec::len).collect();
-        Self { rank, roots: counts, joins: tree::joins(roots.into_iter().flatten()) }
-    }
-
-    /// The cut whose rounds are of about so many elements, and such that MPI can count them.
-    ///
-    /// # Errors
-    /// [`Error::TooMany`] if there is none.
-    pub(crate) fn cut(&self, len: usize, bucket: usize) -> Result<Cut, Error> {
-        let ranks = self.roots.len();
-        let most = self.roots.iter().max().map_or(1, |most| most * ranks);
-        // A rank gets as many sums of a piece as there are, sends each of its own to all, and gets all pieces in bytes.
-        let roots = self.roots.iter().sum::<usize>().max(most).max(4 * ranks);
-        let largest = Count::MAX as usize / roots;
-        let cut = Cut::new(len, ranks, bucket.min(largest.saturating_mul(ranks)));
-        if cut.piece() <= largest { Ok(cut) } else { Err(Error::TooMany { ranks, roots }) }
-    }
-
-    /// Packs what each owner gets of `sums` in a round.
-    pub(crate) fn pack(&self, cut: &Cut, round: usize, sums: &[Vec<f32>], out: &mut Parcels<f32>) {
-        out.lay((0..cut.ranks).map(|owner| cut.part(owner, round).len() * sums.len()));
-        let mut room = &mut out.numbers[..];
-        for owner in 0..cut.ranks {
-            let part = cut.part(owner, round);
-            for sum in sums {
-                let (here, rest) = room.split_at_mut(part.len());
-                here.copy_from_slice(&sum[part.clone()]);
-                room = rest;
-            }
-        }
-    }
-
-    /// Makes room for what this rank gets in a round.
-    pub(crate) fn expect(&self, cut: &Cut, round: usize, inbox: &mut Parcels<f32>) {
-        let len = cut.part(self.rank, round).len();
-        inbox.lay(self.roots.iter().map(|roots| roots * len));
-    }
-
-    /// Finishes the tree over what has come in: the gradients of this rank's part of a round.
-    pub(crate) fn sum<'a>(&self, cut: &Cut, round: usize, inbox: &'a mut Parcels<f32>) -> &'a mut [f32] {
-        let len = cut.part(self.rank, round).len();
-        for &(left, right) in &self.joins {
-            let (front, back) = inbox.numbers.split_at_mut(right * len);
-            add(&back[..len], &mut front[left * len..][..len]);
-        }
-        &mut inbox.numbers[..len]
-    }
-}
-
-/// Makes room for the parameters of all ranks in a round, in bytes.
-pub(crate) fn expect_params(cut: &Cut, round: usize, size: usize, inbox: &mut Parcels<u8>) {
-    inbox.lay((0..cut.ranks).map(|rank| cut.part(rank, round).len() * size));
 }

@@ -1,6 +1,7 @@
 //! Parameters in many slices as one.
 
-use lanestep::Element;
+use lanestep::{Element, Tensor};
+use std::hash::Hasher;
 use std::ops::Range;
 
 /// Slices laid end to end.
@@ -12,7 +13,7 @@ pub(crate) struct Pieces<'a, 'p, P> {
 
 impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
     pub(crate) fn new(slices: &'a mut [&'p mut [P]]) -> Self {
-        let ends = slices.iter().scan(0_usize, |at, slice| {
+        let ends = slices.iter().scan(0, |at, slice| {
             *at += slice.len();
             Some(*at)
         });
@@ -24,17 +25,36 @@ impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
         self.starts[self.slices.len()]
     }
 
+    /// How long each slice is.
+    pub(crate) fn lens(&self) -> Vec<usize> {
+        self.slices.iter().map(|slice| slice.len()).collect()
+    }
+
     /// The slices of a range, the first and the last of which may be a piece of one.
-    pub(crate) fn of(&mut self, range: Range<usize>) -> impl Iterator<Item = &mut [P]> {
+    fn of(&mut self, range: Range<usize>) -> impl Iterator<Item = &mut [P]> {
         let first = self.starts[1..].partition_point(|end| *end <= range.start);
-        let starts = &self.starts[first..];
-        let here = self.slices[first..].iter_mut().zip(starts);
-        let until = range.end;
-        here.take_while(move |(_, start)| **start < until).map(move |(slice, start)| {
-            let place = |at: usize| (at.max(*start) - start).min(slice.len());
-            let (from, to) = (place(range.start), place(range.end));
-            &mut slice[from..to]
+        let here = self.slices[first..].iter_mut().zip(&self.starts[first..]);
+        let Range { start: from, end: to } = range;
+        here.take_while(move |(_, start)| **start < to).map(move |(slice, start)| {
+            let end = (to - start).min(slice.len());
+            &mut slice[from.saturating_sub(*start)..end]
         })
+    }
+
+    /// Tensors of a range, with these gradients.
+    pub(crate) fn with<'t>(&'t mut self, range: Range<usize>, grads: &'t [f32]) -> Vec<Tensor<'t>> {
+        let mut rest = grads;
+        let tensor = |piece: &'t mut [P]| {
+            let (here, after) = rest.split_at(piece.len());
+            rest = after;
+            Tensor::new(piece, here)
+        };
+        self.of(range).map(tensor).collect()
+    }
+
+    /// Tensors of a range, alone.
+    pub(crate) fn alone(&mut self, range: Range<usize>) -> Vec<Tensor<'_>> {
+        self.of(range).map(|piece| Tensor::of(piece)).collect()
     }
 
     /// Copies a range to bytes.
@@ -50,5 +70,34 @@ impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
             bytemuck::cast_slice_mut(piece).copy_from_slice(here);
             bytes = rest;
         }
+    }
+
+    pub(crate) fn hash(&self, hasher: &mut impl Hasher) {
+        self.slices.iter().for_each(|slice| hasher.write(bytemuck::cast_slice(slice)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_is_cut_out_of_every_slice() {
+        let mut numbers: Vec<f32> = (0..10_u8).map(f32::from).collect();
+        for from in 0..=10 {
+            for to in from..=10 {
+                let (left, right) = numbers.split_at_mut(4);
+                let (right, last) = right.split_at_mut(3);
+                let mut slices = [&mut [][..], left, &mut [], &mut [], right, last, &mut []];
+                let mut pieces = Pieces::new(&mut slices);
+                assert_eq!(pieces.len(), 10);
+                let found: Vec<f32> = pieces.of(from..to).flat_map(|piece| piece.to_vec()).collect();
+                assert_eq!(found, (from..to).map(|i| i as f32).collect::<Vec<_>>());
+                let mut bytes = Vec::new();
+                pieces.get(from..to, &mut bytes);
+                pieces.put(from..to, &bytes);
+            }
+        }
+        assert!(numbers.iter().enumerate().all(|(i, x)| *x == i as f32));
     }
 }

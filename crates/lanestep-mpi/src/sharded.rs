@@ -1,163 +1,356 @@
 //! An optimizer over many ranks.
 
 use crate::Error;
-use crate::agree::{agree, digest};
-use crate::cut::{Cut, share};
-use crate::exchange::{Parcels, Routes, expect_params};
+use crate::agree::{Intent, agree, all};
+use crate::cut::share;
+use crate::exchange::{Exchange, Source, kept};
 use crate::gradients::Gradients;
 use crate::pieces::Pieces;
-use lanestep::checkpoint::Recorded;
-use lanestep::{Element, Layout, Optimizer, Pipeline, Report, Tensor};
+use lanestep::checkpoint::{Recorded, Snapshot};
+use lanestep::{Element, Group, InParts, Layout, Magnitude, OpenLeaf, Optimizer, Pipeline, Report};
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, CommunicatorCollectives};
+use mpi::traits::Communicator;
+use serde_json::{Value, json};
+use std::any::type_name;
 use std::fmt;
+use std::hash::Hasher;
 use std::ops::Range;
+use twox_hash::XxHash3_64;
 
 /// How many elements are in a round, of all ranks together, unless it is said.
 const BUCKET: usize = 1 << 20;
 
-/// An optimizer whose state is sharded over the ranks of a communicator.
+/// An optimizer whose state is sharded over the ranks of a communicator: each keeps that of its own range of the parameters.
+///
+/// A step takes the gradients of a fixed number of micro-batches, which are shared out over the ranks and summed along one binary
+/// tree over all of them, wherever they are. So the bits depend on that number, and not on how many ranks there are: they are those
+/// of one process that sums along the tree and steps with an [`Optimizer`].
+///
+/// All ranks must do the same: make it of the same rule and layout, set the same, and step together. What is unlike is found
+/// before anything is written, and is an [`Error`] on every rank.
 pub struct Sharded<R> {
     world: SimpleCommunicator,
-    rank: usize,
     optimizer: Optimizer<R>,
-    micro_batches: usize,
     gradients: Gradients,
-    routes: Routes,
-    cut: Cut,
-    /// Whether parameters have been compared.
-    begun: bool,
+    exchange: Exchange,
+    micro_batches: usize,
+    /// Of the optimizer's record, and of what has been done since; `None` if that is not known.
+    digest: Option<u64>,
+    /// Whether the parameters have been compared.
+    compared: bool,
 }
 
 impl<R: Recorded> Sharded<R> {
-    /// For parameters that are so many, or laid out so; each step takes the gradients of so many micro-batches.
+    /// For parameters that are so many, or laid out so, of which each step takes the gradients of so many micro-batches. All ranks of
+    /// the communicator call it together.
+    ///
+    /// # Errors
+    /// As [`Optimizer::new`]; [`Error::NoMicroBatches`], [`Error::TooMany`], [`Error::Record`]; [`Error::Unlike`] and
+    /// [`Error::Elsewhere`] if other ranks have other rules, lengths or numbers of micro-batches.
     pub fn new(
         world: &impl Communicator,
         rule: R,
         layout: impl Into<Layout>,
         micro_batches: usize,
     ) -> Result<Self, Error> {
+        Self::of(world, layout.into(), micro_batches, |part| Optimizer::new(rule, part))
+    }
+
+    /// For parameters in groups, whose ranges are those of the whole.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Optimizer::with_groups`].
+    pub fn with_groups(
+        world: &impl Communicator,
+        groups: impl IntoIterator<Item = Group<R>>,
+        layout: impl Into<Layout>,
+        micro_batches: usize,
+    ) -> Result<Self, Error> {
+        Self::of(world, layout.into(), micro_batches, |part| Optimizer::with_groups(groups, part))
+    }
+
+    fn of(
+        world: &impl Communicator,
+        layout: Layout,
+        micro_batches: usize,
+        make: impl FnOnce(Layout) -> Result<Optimizer<R>, lanestep::Error>,
+    ) -> Result<Self, Error> {
         let world = world.duplicate();
-        let (rank, ranks) = (world.rank() as usize, world.size() as usize);
-        let len = layout.into().len();
+        let (rank, ranks, len) = (world.rank() as usize, world.size() as usize, layout.len());
         let make = || {
             if micro_batches == 0 {
                 return Err(Error::NoMicroBatches);
             }
-            let routes = Routes::new(rank, ranks, micro_batches);
-            let cut = routes.cut(len, BUCKET)?;
-            let optimizer = Optimizer::new(rule, cut.own(rank).len())?;
-            Ok((routes, cut, optimizer))
+            let exchange = Exchange::new(rank, ranks, len, micro_batches, BUCKET)?;
+            let optimizer = make(layout.part(exchange.own())?)?;
+            let record = Snapshot::of(&optimizer).record()?;
+            Ok((optimizer, exchange, record))
         };
-        let (made, error) = match make() {
-            Ok(made) => (Some(made), Ok(())),
+        let (made, intent) = match make() {
+            Ok(made) => {
+                let mut digest = XxHash3_64::new();
+                digest.write(made.2.as_bytes());
+                digest.write_usize(micro_batches);
+                (Some(made), Ok(Intent { digest: digest.finish(), params: 0 }))
+            }
             Err(error) => (None, Err(error)),
         };
-        let text = format!("{{\"micro_batches\": {micro_batches}, \"len\": {len}}}");
-        agree(&world, error, digest(text.as_bytes()), 0, || Ok(text))?;
-        let (routes, cut, optimizer) = made.expect("no rank has found an error");
+        let record = made.as_ref().map(|(.., record)| &**record);
+        agree(&world, intent, || {
+            let mut text = parse(record.unwrap_or_default());
+            text["micro_batches"] = micro_batches.into();
+            Ok(text)
+        })?;
+        let (optimizer, exchange, _) = made.expect("no rank has found an error");
         let gradients = Gradients::new(len, share(rank, ranks, micro_batches));
-        Ok(Self { world, rank, optimizer, micro_batches, gradients, routes, cut, begun: false })
+        Ok(Self { world, optimizer, gradients, exchange, micro_batches, digest: None, compared: false })
     }
 
-    /// The micro-batches of this rank.
-    pub fn micro_batches(&self) -> Range<usize> {
-        self.gradients.batches()
-    }
-
-    /// What of the parameters this rank keeps the state of.
-    pub fn range(&self) -> Range<usize> {
-        self.cut.own(self.rank)
-    }
-
-    /// Zeros, one for each parameter, to be filled.
-    pub fn grads(&mut self, micro_batch: usize) -> Result<&mut [f32], Error> {
-        self.gradients.begin(micro_batch)
-    }
-
-    /// About how many elements of all ranks are on their way at once.
-    pub fn set_bucket(&mut self, elements: usize) -> Result<(), Error> {
-        self.cut = self.routes.cut(self.cut.len, elements)?;
+    /// Changes the learning rate, as [`Optimizer::set_lr`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn set_lr(&mut self, lr: f64) -> Result<(), Error> {
+        self.optimizer.set_lr(lr)?;
+        // Cheaper than to make a record for each step of a schedule.
+        self.digest = self.digest.map(|digest| {
+            let mut hasher = XxHash3_64::with_seed(digest);
+            hasher.write_u64(lr.to_bits());
+            hasher.finish()
+        });
         Ok(())
     }
 
-    /// One step.
+    /// One step by the gradients of all micro-batches of all ranks, with what `pipeline` asks for on the way: those of this rank
+    /// must have been [filled in](Self::grads), and are used up. On every rank, `params` are all parameters; every rank has the
+    /// same ones afterwards, and the same report.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step_with`], and [`Error::Optimizer`] if the update of a [layerwise](lanestep::Formula::LAYERWISE) rule is to be
+    /// measured; [`Error::Missing`] if gradients are still to come; [`Error::Unlike`], [`Error::Params`] or [`Error::Elsewhere`] if
+    /// other ranks are about to do something else. Nothing has been written then, on any rank.
     pub fn step<P: Element>(&mut self, params: &mut [P], pipeline: &Pipeline) -> Result<Report, Error> {
         self.step_tensors(&mut [params], pipeline)
     }
 
-    /// One step over many slices.
+    /// The same with parameters in many slices, which laid end to end are all of them: the layers of
+    /// [layerwise](lanestep::Formula::LAYERWISE) rules.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
     pub fn step_tensors<P: Element>(
         &mut self,
         params: &mut [&mut [P]],
         pipeline: &Pipeline,
     ) -> Result<Report, Error> {
         let mut params = Pieces::new(params);
-        let ready = self.gradients.check();
-        agree(&self.world, ready, 0, 0, || Ok(String::new()))?;
-        self.begun = true;
+        let lens = params.lens();
+        let intent = self.intent(&mut params, &lens, pipeline);
+        let unlike = agree(&self.world, intent, || self.text::<P>(&lens, pipeline))?;
+        if unlike {
+            // The same in other ways.
+            self.digest = None;
+        }
+        self.compared = true;
         let mut sums = self.gradients.take();
-        let own = self.cut.own(self.rank);
-        let mut spare = if sums.is_empty() { vec![0.0; own.len()] } else { vec![] };
-        self.exchange(&mut sums, &mut spare);
-        let grads = kept(&mut sums, &mut spare, own.clone());
-        let mut rest = &*grads;
-        let mut tensors: Vec<_> = params
-            .of(own)
-            .map(|piece| {
-                let (here, after) = rest.split_at(piece.len());
-                rest = after;
-                Tensor::new(piece, here)
-            })
-            .collect();
-        let report = self.optimizer.step_with(&mut tensors, pipeline);
-        self.gather(&mut params);
+        let step = self.optimizer.in_parts(pipeline)?;
+        let report = take(&self.world, &mut self.exchange, step, pipeline, &mut params, &lens, &mut sums);
         self.gradients.recycle(sums);
-        Ok(report?)
+        report
     }
 
-    fn exchange(&self, sums: &mut [Vec<f32>], spare: &mut [f32]) {
-        let (mut out, mut inbox) = (Parcels::default(), Parcels::default());
-        let own = self.cut.own(self.rank);
-        for round in 0..self.cut.rounds() {
-            self.routes.pack(&self.cut, round, sums, &mut out);
-            self.routes.expect(&self.cut, round, &mut inbox);
-            self.world.all_to_all_varcount_into(&out.sent(), &mut inbox.received());
-            let grads = self.routes.sum(&self.cut, round, &mut inbox);
-            let part = self.cut.part(self.rank, round);
-            kept(sums, spare, own.clone())[part.start - own.start..part.end - own.start]
-                .copy_from_slice(grads);
+    /// What this rank is about to do, or why it cannot.
+    fn intent<P: Element>(
+        &mut self,
+        params: &mut Pieces<'_, '_, P>,
+        lens: &[usize],
+        pipeline: &Pipeline,
+    ) -> Result<Intent, Error> {
+        self.gradients.check()?;
+        let (expected, found) = (self.exchange.cut.len, params.len());
+        if found != expected {
+            return Err(lanestep::Error::Length { what: "params", expected, found }.into());
         }
+        let own = self.exchange.own();
+        let first = own.start..own.end.min(own.start + Layout::LEAF);
+        self.optimizer.in_parts(pipeline)?.measure(own.start, &mut params.alone(first))?;
+
+        let mut hasher = XxHash3_64::new();
+        hasher.write_u64(self.digest()?);
+        hasher.write(json!(pipeline).to_string().as_bytes());
+        hasher.write(type_name::<P>().as_bytes());
+        hasher.write_usize(self.exchange.cut.piece());
+        hasher.write_usize(self.micro_batches);
+        lens.iter().for_each(|len| hasher.write_usize(*len));
+        let digest = hasher.finish();
+        let mut hasher = XxHash3_64::new();
+        if !self.compared {
+            params.hash(&mut hasher);
+        }
+        Ok(Intent { digest, params: hasher.finish() })
     }
 
-    fn gather<P: Element>(&self, params: &mut Pieces<'_, '_, P>) {
-        let (mut stepped, mut inbox) = (Vec::new(), Parcels::default());
-        for round in 0..self.cut.rounds() {
-            params.get(self.cut.part(self.rank, round), &mut stepped);
-            expect_params(&self.cut, round, size_of::<P>(), &mut inbox);
-            self.world.all_gather_varcount_into(&stepped[..], &mut inbox.received());
-            let mut bytes = &inbox.numbers[..];
-            for rank in 0..self.cut.ranks {
-                let part = self.cut.part(rank, round);
-                let (here, rest) = bytes.split_at(part.len() * size_of::<P>());
-                params.put(part, here);
-                bytes = rest;
+    /// That of the optimizer.
+    fn digest(&mut self) -> Result<u64, Error> {
+        if let Some(digest) = self.digest {
+            return Ok(digest);
+        }
+        let digest = XxHash3_64::oneshot(Snapshot::of(&self.optimizer).record()?.as_bytes());
+        self.digest = Some(digest);
+        Ok(digest)
+    }
+
+    /// What must be alike.
+    fn text<P>(&self, lens: &[usize], pipeline: &Pipeline) -> Result<Value, Error> {
+        let mut text = parse(&Snapshot::of(&self.optimizer).record()?);
+        text["micro_batches"] = self.micro_batches.into();
+        text["bucket"] = self.exchange.cut.piece().into();
+        text["elements"] = type_name::<P>().into();
+        text["tensors"] = lens.into();
+        text["pipeline"] = json!(pipeline);
+        Ok(text)
+    }
+}
+
+fn parse(record: &str) -> Value {
+    serde_json::from_str(record).expect("a record is JSON")
+}
+
+impl<R> Sharded<R> {
+    /// The micro-batches of this rank: a run of all, which may be empty.
+    #[must_use]
+    pub fn micro_batches(&self) -> Range<usize> {
+        self.gradients.batches()
+    }
+
+    /// What of the parameters this rank keeps the state of.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.exchange.own()
+    }
+
+    /// Zeros, one for each parameter, to be filled with the gradients of one of [this rank's micro-batches](Self::micro_batches), in
+    /// their order. Those of the one before are summed with others as soon as this is called.
+    ///
+    /// # Errors
+    /// [`Error::MicroBatch`] if it is not the next.
+    pub fn grads(&mut self, micro_batch: usize) -> Result<&mut [f32], Error> {
+        self.gradients.begin(micro_batch)
+    }
+
+    /// Goes on in rounds of about so many elements of all ranks together: while one is stepped, the next is exchanged and the one
+    /// before gathered. Each rank has at least [`Layout::LEAF`] of them. The bits do not depend on it. Default: 2^20.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`].
+    pub fn set_bucket(&mut self, elements: usize) -> Result<(), Error> {
+        self.exchange.set_bucket(elements)
+    }
+
+    /// The optimizer of this rank's [range](Self::range).
+    #[must_use]
+    pub const fn optimizer(&self) -> &Optimizer<R> {
+        &self.optimizer
+    }
+
+    /// The same, to be set. All ranks must set the same, but for its state, its level and its parallelism.
+    pub const fn optimizer_mut(&mut self) -> &mut Optimizer<R> {
+        self.digest = None;
+        &mut self.optimizer
+    }
+}
+
+/// Exchanges, steps and gathers.
+fn take<R: Recorded, P: Element>(
+    world: &SimpleCommunicator,
+    exchange: &mut Exchange,
+    mut step: InParts<'_, R>,
+    pipeline: &Pipeline,
+    params: &mut Pieces<'_, '_, P>,
+    lens: &[usize],
+    sums: &mut [Vec<f32>],
+) -> Result<Report, Error> {
+    let own = exchange.own();
+    let mut failed = Ok(());
+    let mut note = |result: Result<(), lanestep::Error>| failed = failed.clone().and(result);
+    let mut spare = Vec::new();
+    let grads = if step.measures() || step.is_layerwise() {
+        if sums.is_empty() {
+            spare.resize(own.len(), 0.0);
+        }
+        let mut leaves = Vec::new();
+        exchange.collect(world, sums, &mut spare, |part, grads| {
+            if step.measures() {
+                let found = step.measure(part.start, &mut params.with(part, grads));
+                note(found.map(|found| leaves.extend(found)));
             }
+        });
+        if step.measures() && !step.decide(&all_magnitudes(world, &leaves))? {
+            return Ok(step.finish(&[])?);
         }
+        let grads = &*kept(sums, &mut spare, &own);
+        if step.is_layerwise() {
+            step.set_layers(lens)?;
+            know_layers(world, &mut step, exchange, params.with(own.clone(), grads))?;
+        }
+        Source::Own(grads)
+    } else {
+        Source::Sums(sums)
+    };
+    let mut changes = Vec::new();
+    exchange.step(world, grads, params, |part, params, grads| {
+        let found = step.step(part.start, &mut params.with(part, grads));
+        note(found.map(|found| changes.extend(found)));
+    });
+    if pipeline.measure_update {
+        let (numbers, _) = all(world, changes.as_flattened());
+        changes = numbers.as_chunks().0.to_vec();
     }
+    failed?;
+    Ok(step.finish(&changes)?)
 }
 
-/// Where the finished gradients of this rank's range stay: in the place of its first sum's, which are not needed any more.
-fn kept<'a>(sums: &'a mut [Vec<f32>], spare: &'a mut [f32], own: Range<usize>) -> &'a mut [f32] {
-    sums.first_mut().map_or(spare, |sum| &mut sum[own])
+/// The sums of the gradients of all ranks.
+fn all_magnitudes(world: &SimpleCommunicator, own: &[Magnitude]) -> Vec<Magnitude> {
+    let words = own.iter().flat_map(|found| {
+        let first = found.first_non_finite.map_or(u64::MAX, |place| place as u64);
+        [found.squares.to_bits(), found.max_abs.to_bits().into(), found.non_finite, first]
+    });
+    let (words, _) = all(world, &words.collect::<Vec<u64>>());
+    let found = |[squares, max_abs, non_finite, first]: &[u64; 4]| Magnitude {
+        squares: f64::from_bits(*squares),
+        max_abs: f32::from_bits(*max_abs as u32),
+        non_finite: *non_finite,
+        first_non_finite: Some(*first as usize).filter(|_| *first != u64::MAX),
+    };
+    words.as_chunks().0.iter().map(found).collect()
 }
 
-impl<R> fmt::Debug for Sharded<R> {
+/// Measures layers, of which a cut may go through.
+fn know_layers<R: Recorded>(
+    world: &SimpleCommunicator,
+    step: &mut InParts<'_, R>,
+    exchange: &Exchange,
+    tensors: Vec<lanestep::Tensor<'_>>,
+) -> Result<(), Error> {
+    let (numbers, _) = all(world, step.open_leaf(&tensors)?.as_flattened());
+    // Those of the last rank before this that has parameters.
+    let before = (0..world.rank() as usize).rev().find(|rank| !exchange.cut.own(*rank).is_empty());
+    let mut open = OpenLeaf::default();
+    if let Some(before) = before {
+        let len = open.as_flattened().len();
+        open.as_flattened_mut().copy_from_slice(&numbers[before * len..][..len]);
+    }
+    let (leaves, _) = all(world, step.layer_leaves(&tensors, &open)?.as_flattened());
+    Ok(step.know_layers(leaves.as_chunks().0)?)
+}
+
+impl<R: fmt::Debug> fmt::Debug for Sharded<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sharded")
-            .field("rank", &self.rank)
-            .field("cut", &self.cut)
-            .field("micro_batches", &self.micro_batches)
+            .field("range", &self.range())
+            .field("micro_batches", &self.micro_batches())
+            .field("optimizer", &self.optimizer)
             .finish_non_exhaustive()
     }
 }
