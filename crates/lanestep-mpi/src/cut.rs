@@ -1,9 +1,10 @@
 //! Who has what, and in which pieces it travels.
 
+use lanestep::Layout;
 use std::ops::Range;
 
-/// Parameters are cut at multiples of it: the leaf of the norm's tree, so that no sum is cut apart.
-pub(crate) const LEAF: usize = 1 << 14;
+/// Parameters are cut at multiples of it, so that no sum over them is cut apart.
+const LEAF: usize = Layout::LEAF;
 
 /// What a rank has of `all`, as equal as can be, in the order of ranks.
 pub(crate) const fn share(rank: usize, ranks: usize, all: usize) -> Range<usize> {

@@ -83,24 +83,19 @@ impl<R: Recorded> Sharded<R> {
             }
             let exchange = Exchange::new(rank, ranks, len, micro_batches, BUCKET)?;
             let optimizer = make(layout.part(exchange.own())?)?;
-            let record = Snapshot::of(&optimizer).record()?;
-            Ok((optimizer, exchange, record))
+            let mut text = record(&optimizer)?;
+            text["micro_batches"] = micro_batches.into();
+            Ok((optimizer, exchange, text))
         };
         let (made, intent) = match make() {
             Ok(made) => {
-                let mut digest = XxHash3_64::new();
-                digest.write(made.2.as_bytes());
-                digest.write_usize(micro_batches);
-                (Some(made), Ok(Intent { digest: digest.finish(), params: 0 }))
+                let digest = XxHash3_64::oneshot(made.2.to_string().as_bytes());
+                (Some(made), Ok(Intent { digest, params: 0 }))
             }
             Err(error) => (None, Err(error)),
         };
-        let record = made.as_ref().map(|(.., record)| &**record);
-        agree(&world, intent, || {
-            let mut text = parse(record.unwrap_or_default());
-            text["micro_batches"] = micro_batches.into();
-            Ok(text)
-        })?;
+        let text = made.as_ref().map(|(.., text)| text.clone());
+        agree(&world, intent, || Ok(text.unwrap_or_default()))?;
         let (optimizer, exchange, _) = made.expect("no rank has found an error");
         let gradients = Gradients::new(len, share(rank, ranks, micro_batches));
         Ok(Self { world, optimizer, gradients, exchange, micro_batches, digest: None, compared: false })
@@ -195,14 +190,14 @@ impl<R: Recorded> Sharded<R> {
         if let Some(digest) = self.digest {
             return Ok(digest);
         }
-        let digest = XxHash3_64::oneshot(Snapshot::of(&self.optimizer).record()?.as_bytes());
+        let digest = XxHash3_64::oneshot(record(&self.optimizer)?.to_string().as_bytes());
         self.digest = Some(digest);
         Ok(digest)
     }
 
     /// What must be alike.
     fn text<P>(&self, lens: &[usize], pipeline: &Pipeline) -> Result<Value, Error> {
-        let mut text = parse(&Snapshot::of(&self.optimizer).record()?);
+        let mut text = record(&self.optimizer)?;
         text["micro_batches"] = self.micro_batches.into();
         text["bucket"] = self.exchange.cut.piece().into();
         text["elements"] = type_name::<P>().into();
@@ -212,8 +207,14 @@ impl<R: Recorded> Sharded<R> {
     }
 }
 
-fn parse(record: &str) -> Value {
-    serde_json::from_str(record).expect("a record is JSON")
+/// What an optimizer is besides its numbers, and besides which part of them it keeps.
+fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Value, Error> {
+    let record = Snapshot::of(optimizer).record()?;
+    let mut record: Value = serde_json::from_str(&record).expect("a record is JSON");
+    if record["parameters"].is_number() {
+        record["parameters"] = optimizer.layout().whole().into();
+    }
+    Ok(record)
 }
 
 impl<R> Sharded<R> {

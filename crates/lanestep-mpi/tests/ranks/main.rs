@@ -1,0 +1,85 @@
+//! What ranks do together, under `mpirun`, which this starts itself.
+//!
+//! An argument that is no flag runs those cases alone whose name has it.
+
+mod bits;
+mod faults;
+mod model;
+mod refused;
+
+use mpi::topology::SimpleCommunicator;
+use std::env;
+use std::process::{Command, Output, exit};
+
+/// Says to a rank which case it is to run.
+const CASE: &str = "LANESTEP_MPI_CASE";
+
+/// What a rank does.
+type Body = fn(&SimpleCommunicator) -> Result<(), String>;
+
+struct Case {
+    name: &'static str,
+    ranks: &'static [usize],
+    body: Body,
+    /// What must be written to stderr, and that the job must fail.
+    fails: &'static [&'static str],
+}
+
+const MANY: &[usize] = &[1, 2, 3, 4, 5, 8];
+
+const CASES: &[Case] = &[
+    Case { name: "lengths", ranks: MANY, body: bits::lengths, fails: &[] },
+    Case { name: "rules", ranks: MANY, body: bits::rules, fails: &[] },
+    Case { name: "layers", ranks: MANY, body: bits::layers, fails: &[] },
+    Case { name: "refused", ranks: &[2, 3], body: refused::all, fails: &[] },
+    Case { name: "memory", ranks: &[4], body: bits::memory, fails: &[] },
+    Case { name: "panic", ranks: &[2, 4], body: faults::panic, fails: &["rank 1:", "rank 1 falls"] },
+    Case {
+        name: "pool",
+        ranks: &[3],
+        body: faults::panic_in_rule,
+        fails: &["rank 1:", "a rule falls on rank 1"],
+    },
+    Case { name: "error", ranks: &[3], body: faults::error, fails: &["rank 2: there is no data"] },
+    Case { name: "killed", ranks: &[2], body: faults::killed, fails: &["mpirun"] },
+];
+
+fn main() {
+    if let Ok(name) = env::var(CASE) {
+        let case = CASES.iter().find(|case| case.name == name).expect("a case");
+        return lanestep_mpi::run(case.body);
+    }
+    let wanted: Vec<_> = env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    if Command::new("mpirun").arg("--version").output().is_err() {
+        return println!("SKIPPED: all of {}, as there is no mpirun", env!("CARGO_CRATE_NAME"));
+    }
+    let mut failed = false;
+    for case in CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(name))) {
+        for ranks in case.ranks {
+            let Output { status, stdout, stderr } = job(case.name, *ranks);
+            let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+            let said = case.fails.iter().all(|text| err.contains(text));
+            let ok = status.success() == case.fails.is_empty() && said && !err.contains("timed out");
+            failed |= !ok;
+            println!("{} on {ranks}: {}", case.name, if ok { "ok" } else { "FAILED" });
+            if !ok {
+                println!("{status}\n{out}\n{err}");
+            }
+        }
+    }
+    exit(i32::from(failed));
+}
+
+fn job(case: &str, ranks: usize) -> Output {
+    Command::new("mpirun")
+        .args(["--oversubscribe", "--timeout", "120", "-np", &ranks.to_string()])
+        .arg(env::current_exe().expect("this test"))
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_mpi_yield_when_idle", "1")
+        .env("RAYON_NUM_THREADS", "2")
+        .env("RUST_BACKTRACE", "0")
+        .env(CASE, case)
+        .output()
+        .expect("mpirun")
+}
