@@ -8,7 +8,7 @@ use crate::tree;
 use lanestep::Element;
 use mpi::Count;
 use mpi::datatype::{Equivalence, Partition, PartitionMut};
-use mpi::request::{Request, scope};
+use mpi::request::{WaitGuard, scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::CommunicatorCollectives;
 use std::mem::swap;
@@ -100,16 +100,16 @@ impl Exchange {
             }
             let (sent, mut received) = (out.sent(), coming.received());
             let collected = scope(|scope| {
-                let exchange = exchanged
-                    .then(|| world.immediate_all_to_all_varcount_into(scope, &sent, &mut received));
-                let collected = round.checked_sub(1).map(|before| {
+                let _exchange = exchanged.then(|| {
+                    let request = world.immediate_all_to_all_varcount_into(scope, &sent, &mut received);
+                    WaitGuard::from(request)
+                });
+                round.checked_sub(1).map(|before| {
                     let part = cut.part(*rank, before);
                     let grads = sum(joins, part.len(), here);
                     found(part.clone(), grads);
                     (part, grads)
-                });
-                exchange.map(Request::wait_without_status);
-                collected
+                })
             });
             if let Some((part, grads)) = collected {
                 kept(sums, spare, &own)[part.start - own.start..][..part.len()].copy_from_slice(grads);
@@ -135,7 +135,8 @@ impl Exchange {
                 Source::Sums(sums) if round < rounds => Some(sums),
                 _ => None,
             };
-            let (to_step, gathered) = (round.checked_sub(1).filter(|round| *round < rounds), round.checked_sub(2));
+            let (to_step, gathered) =
+                (round.checked_sub(1).filter(|round| *round < rounds), round.checked_sub(2));
             if let Some(sums) = sums {
                 pack(cut, round, sums, out);
                 coming.expect_sums(cut.part(*rank, round).len(), roots);
@@ -145,10 +146,14 @@ impl Exchange {
             }
             let (sent, mut received, mut back_here) = (out.sent(), coming.received(), back.received());
             scope(|scope| {
-                let exchange = sums
-                    .map(|_| world.immediate_all_to_all_varcount_into(scope, &sent, &mut received));
-                let gather = gathered.map(|_| {
-                    world.immediate_all_gather_varcount_into(scope, &leaving[..], &mut back_here)
+                let _exchange = sums.map(|_| {
+                    let request = world.immediate_all_to_all_varcount_into(scope, &sent, &mut received);
+                    WaitGuard::from(request)
+                });
+                let _gather = gathered.map(|_| {
+                    let request =
+                        world.immediate_all_gather_varcount_into(scope, &leaving[..], &mut back_here);
+                    WaitGuard::from(request)
                 });
                 if let Some(round) = to_step {
                     let part = cut.part(*rank, round);
@@ -159,8 +164,6 @@ impl Exchange {
                     step(part.clone(), params, grads);
                     params.get(part, stepped);
                 }
-                exchange.map(Request::wait_without_status);
-                gather.map(Request::wait_without_status);
             });
             if let Some(round) = gathered {
                 let mut bytes = &back.numbers[..];
@@ -180,11 +183,7 @@ impl Exchange {
 }
 
 /// The place of a rank's own finished gradients: that of its first sum, or `spare` where it has none.
-pub(crate) fn kept<'a>(
-    sums: &'a mut [Vec<f32>],
-    spare: &'a mut [f32],
-    own: &Range<usize>,
-) -> &'a mut [f32] {
+pub(crate) fn kept<'a>(sums: &'a mut [Vec<f32>], spare: &'a mut [f32], own: &Range<usize>) -> &'a mut [f32] {
     sums.first_mut().map_or(spare, |sum| &mut sum[own.clone()])
 }
 

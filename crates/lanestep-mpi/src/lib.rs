@@ -9,6 +9,7 @@ mod gradients;
 mod pieces;
 mod run;
 mod sharded;
+mod step;
 mod tree;
 
 pub use error::Error;

@@ -24,7 +24,7 @@ fn plain(rule: impl Into<AnyRule>, len: usize, micro_batches: usize) -> Model {
 }
 
 /// Lengths and numbers of micro-batches around those of ranks.
-pub fn lengths(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn lengths(world: &SimpleCommunicator) -> Result<(), String> {
     for len in [0, 1, LEAF - 1, LEAF + 1, 3 * LEAF, 8 * LEAF + 777] {
         for micro_batches in [1, 2, 3, 5, 8, 13] {
             let clipped = Pipeline { max_norm: Some(0.5), measure_update: true, ..Pipeline::default() };
@@ -39,7 +39,7 @@ pub fn lengths(world: &SimpleCommunicator) -> Result<(), String> {
 }
 
 /// Every rule beside another one, with everything that a step can do in turns.
-pub fn rules(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn rules(world: &SimpleCommunicator) -> Result<(), String> {
     let rules = AnyRule::all();
     for (k, rule) in rules.iter().enumerate() {
         let len = [3 * LEAF + 777, 4 * LEAF, 2 * LEAF + 1][k % 3];
@@ -81,10 +81,12 @@ pub fn rules(world: &SimpleCommunicator) -> Result<(), String> {
 }
 
 /// Rules whose layers cuts go through, that begin and end anywhere.
-pub fn layers(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn layers(world: &SimpleCommunicator) -> Result<(), String> {
     let rules = [AnyRule::from(Lamb::default()), Lars { momentum: 0.9, ..Lars::default() }.into()];
     for (k, rule) in rules.into_iter().enumerate() {
-        for tensors in [vec![5 * LEAF], vec![100, 3 * LEAF, 40, 2 * LEAF - 7, 0, 9000], vec![LEAF - 1, LEAF, 2]] {
+        for tensors in
+            [vec![5 * LEAF], vec![100, 3 * LEAF, 40, 2 * LEAF - 7, 0, 9000], vec![LEAF - 1, LEAF, 2]]
+        {
             let len = tensors.iter().sum();
             let pipeline = Pipeline { max_norm: [None, Some(1.0)][k], ..Pipeline::default() };
             let model = plain(rule, len, 3);
@@ -102,9 +104,10 @@ pub fn layers(world: &SimpleCommunicator) -> Result<(), String> {
 }
 
 /// Gradients take a buffer for each bit of the number of micro-batches, and not one for each.
-pub fn memory(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn memory(world: &SimpleCommunicator) -> Result<(), String> {
     let len = 100;
-    let mut sharded = Sharded::new(world, Sgd::default(), len, 64).map_err(|error| error.to_string())?;
+    let mut sharded =
+        Sharded::new(world, AnyRule::from(Sgd::default()), len, 64).map_err(|error| error.to_string())?;
     let mut params = vec![0.0_f32; len];
     let mut places = std::collections::HashSet::new();
     for step in 0..3 {

@@ -2,7 +2,7 @@
 
 use lanestep::checkpoint::Recorded;
 use lanestep::rule::Shared;
-use lanestep::{Pipeline, Rule, Sgd, WithFormula};
+use lanestep::{Pipeline, Rule, Tiger, WithFormula};
 use lanestep_mpi::Sharded;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::Communicator;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use std::{process, thread};
 
 /// Steps until the rank's `fall` says no.
-fn steps<R: Recorded>(
+fn steps(
     world: &SimpleCommunicator,
-    rule: R,
+    rule: Falling,
     mut fall: impl FnMut(usize) -> Result<(), String>,
 ) -> Result<(), String> {
     let len = 1 << 17;
@@ -29,23 +29,23 @@ fn steps<R: Recorded>(
     Ok(())
 }
 
-pub fn panic(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn panic(world: &SimpleCommunicator) -> Result<(), String> {
     let one = world.rank() == 1;
-    steps(world, Sgd::default(), |step| {
+    steps(world, Falling { here: false }, |step| {
         assert!(!(one && step == 3), "rank 1 falls");
         Ok(())
     })
 }
 
-pub fn error(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn error(world: &SimpleCommunicator) -> Result<(), String> {
     let two = world.rank() == 2;
     let fall = |step| if two && step == 3 { Err("there is no data".to_owned()) } else { Ok(()) };
-    steps(world, Sgd::default(), fall)
+    steps(world, Falling { here: false }, fall)
 }
 
-pub fn killed(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn killed(world: &SimpleCommunicator) -> Result<(), String> {
     let one = world.rank() == 1;
-    steps(world, Sgd::default(), |step| {
+    steps(world, Falling { here: false }, |step| {
         if one && step == 3 {
             process::abort();
         }
@@ -62,7 +62,7 @@ struct Falling {
 
 impl Rule for Falling {
     fn slots(&self) -> &'static [&'static str] {
-        &[]
+        Tiger::default().slots()
     }
 
     fn check(&self) -> Result<(), lanestep::Error> {
@@ -77,7 +77,7 @@ impl Rule for Falling {
 
     fn at<W: WithFormula>(&self, t: u64, with: W) -> W::Output {
         assert!(!(self.here && t == 3), "a rule falls on rank 1");
-        Sgd::default().at(t, with)
+        Tiger::default().at(t, with)
     }
 }
 
@@ -85,6 +85,6 @@ impl Recorded for Falling {
     const NAME: Option<&'static str> = Some("Falling");
 }
 
-pub fn panic_in_rule(world: &SimpleCommunicator) -> Result<(), String> {
+pub(crate) fn panic_in_rule(world: &SimpleCommunicator) -> Result<(), String> {
     steps(world, Falling { here: world.rank() == 1 }, |_| Ok(()))
 }

@@ -54,7 +54,9 @@ fn main() {
         return println!("SKIPPED: all of {}, as there is no mpirun", env!("CARGO_CRATE_NAME"));
     }
     let mut failed = false;
-    for case in CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(name))) {
+    for case in
+        CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(name)))
+    {
         for ranks in case.ranks {
             let Output { status, stdout, stderr } = job(case.name, *ranks);
             let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));

@@ -11,24 +11,24 @@ use std::fmt::Debug;
 
 /// What is trained, and how.
 #[derive(Debug)]
-pub struct Model {
-    pub seed: u64,
-    pub groups: Vec<Group<AnyRule>>,
+pub(crate) struct Model {
+    pub(crate) seed: u64,
+    pub(crate) groups: Vec<Group<AnyRule>>,
     /// The lengths of the slices, which are layers.
-    pub tensors: Vec<usize>,
-    pub micro_batches: usize,
-    pub bucket: usize,
-    pub format: Format,
-    pub params: Format,
-    pub rounding: Rounding,
-    pub split: bool,
-    pub ema: Option<f64>,
+    pub(crate) tensors: Vec<usize>,
+    pub(crate) micro_batches: usize,
+    pub(crate) bucket: usize,
+    pub(crate) format: Format,
+    pub(crate) params: Format,
+    pub(crate) rounding: Rounding,
+    pub(crate) split: bool,
+    pub(crate) ema: Option<f64>,
     /// One for each step.
-    pub pipelines: Vec<Pipeline>,
+    pub(crate) pipelines: Vec<Pipeline>,
 }
 
 /// Numbers that parameters may be.
-pub trait Number: Element + Debug {
+pub(crate) trait Number: Element + Debug {
     fn of(number: f32) -> Self;
 }
 
@@ -51,13 +51,18 @@ impl Number for f16 {
 }
 
 /// The gradients of a micro-batch, which depend on nothing else.
-pub fn gradient(seed: u64, step: usize, batch: usize, grads: &mut [f32]) {
+pub(crate) fn gradient(seed: u64, step: usize, batch: usize, grads: &mut [f32]) {
     let mut rng = fastrand::Rng::with_seed(seed ^ (step * 1000 + batch) as u64);
     grads.iter_mut().for_each(|g| *g = rng.f32() - 0.5);
 }
 
 /// The sum over `width` micro-batches from the `first` on, of `batches` in all, from its definition.
-pub fn summed(first: usize, width: usize, batches: usize, leaf: &dyn Fn(usize) -> Vec<f32>) -> Vec<f32> {
+pub(crate) fn summed(
+    first: usize,
+    width: usize,
+    batches: usize,
+    leaf: &dyn Fn(usize) -> Vec<f32>,
+) -> Vec<f32> {
     if width == 1 {
         return leaf(first);
     }
@@ -70,7 +75,7 @@ pub fn summed(first: usize, width: usize, batches: usize, leaf: &dyn Fn(usize) -
     left.iter().zip(&right).map(|(left, right)| left + right).collect()
 }
 
-pub fn layerwise(rule: &AnyRule) -> bool {
+pub(crate) fn layerwise(rule: &AnyRule) -> bool {
     struct Look;
     impl WithFormula for Look {
         type Output = bool;
@@ -82,7 +87,7 @@ pub fn layerwise(rule: &AnyRule) -> bool {
 }
 
 impl Model {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tensors.iter().sum()
     }
 
@@ -101,7 +106,7 @@ impl Model {
     }
 
     /// Does both, and says where they differ.
-    pub fn check(&self, world: &SimpleCommunicator) -> Result<(), String> {
+    pub(crate) fn check(&self, world: &SimpleCommunicator) -> Result<(), String> {
         let found = match self.params {
             Format::Bf16 => self.check_in::<bf16>(world),
             Format::F16 => self.check_in::<f16>(world),
