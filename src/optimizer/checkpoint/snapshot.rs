@@ -3,7 +3,7 @@
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
 use super::replace::replace;
-use super::tensors::{Content, EXTRA, cut, dtype, scales};
+use super::tensors::{Content, EXTRA, cut, dtype, lens, scales};
 use super::{Error, Recorded, recorded};
 use crate::store::Source;
 use crate::{Element, Format, Optimizer, Rounding, Tensor};
@@ -110,7 +110,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         if let Some(params) = params {
             let parameters = optimizer.layout.parameters();
             let params = params.iter().map(|tensor| tensor.params);
-            for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters)) {
+            for (parameter, pieces) in parameters.iter().zip(cut(params, lens(&parameters))) {
                 entries.push(numbers(parameter.model(), &parameter.shape, &pieces)?);
             }
         }
@@ -210,7 +210,7 @@ fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
         }
     }
     for slot in optimizer.scaled().into_iter().map(|slot| &optimizer.state[slot]) {
-        let pieces = borrowed(slot.scales());
+        let pieces = borrowed(slot.scales(&optimizer.layout.places()));
         let (name, shape) = (scales(slot.name), vec![pieces.len()]);
         entries.push(Entry { name, dtype: Dtype::F32, shape, pieces });
     }
