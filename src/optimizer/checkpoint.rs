@@ -319,7 +319,7 @@ impl<F: Read + Seek> Checkpoint<F> {
         let records = &self.record.param_groups;
         let mut groups = records.iter().enumerate().map(group).collect::<Result<Vec<_>, Error>>()?;
         // Without parameters there is one group without parameters, which only `new` can make.
-        let mut optimizer = if layout.is_empty() && groups.len() == 1 {
+        let mut optimizer = if layout.whole() == 0 && groups.len() == 1 {
             Optimizer::new(groups.remove(0).rule, layout)?
         } else {
             Optimizer::with_groups(groups, layout)?
@@ -347,6 +347,15 @@ impl<F: Read + Seek> Checkpoint<F> {
             optimizer.set_split(formats.split)?;
         }
         for name in optimizer.state_names().collect::<Vec<_>>() {
+            let slots = self.record.formats.as_ref().and_then(|formats| formats.slots.as_ref());
+            if let Some(slots) = slots {
+                let found =
+                    slots.get(name).and_then(|of| Format::all().iter().find(|format| format.name() == of));
+                let reason = || format!("it tells no format of the state {name:?}");
+                let format = *found.ok_or_else(|| Error::Record { reason: reason() })?;
+                optimizer.set_state_format(name, format)?;
+                continue;
+            }
             let found = self.parts.iter().find_map(|part| part.dtype(name));
             let is = |format: &&Format| Some(dtype(**format)) == found;
             if let Some(format) = Format::all().iter().find(is) {

@@ -41,8 +41,11 @@ fn reshard(files: &[Vec<u8>], model: &Model, layout: &Layout, count: usize) -> V
         let optimizer = checkpoint.optimizer(&layout).unwrap();
         let mut params = Numbers::new(&vec![0.0; part.len()], model.params);
         // Parts of parameters with names are cut anywhere.
-        let lens =
-            if count == 1 { vec![part.len()] } else { vec![part.len() / 3, part.len() - part.len() / 3] };
+        let lens = if part.len() == model.len() {
+            vec![part.len()]
+        } else {
+            vec![part.len() / 3, part.len() - part.len() / 3]
+        };
         checkpoint.params_of(&layout, &mut tensors(&lens, &mut params, &vec![0.0; part.len()])).unwrap();
         assert_eq!(checkpoint.extra::<i32>().unwrap(), 7);
         save(&optimizer, &params)

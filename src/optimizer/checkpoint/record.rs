@@ -1,7 +1,7 @@
 //! What the metadata of a checkpoint says, in JSON.
 
 use super::Error;
-use crate::Layout;
+use crate::{Format, Layout};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -89,6 +89,9 @@ pub(super) struct Formats {
     pub(super) seed: Option<u64>,
     /// Whether there are lower halves of parameters.
     pub(super) split: bool,
+    /// That of each slot, where a part may have no tensor to tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) slots: Option<BTreeMap<String, String>>,
 }
 
 impl Record {
@@ -152,6 +155,10 @@ impl Record {
     pub(super) fn goes_with(&self, other: &Self) -> bool {
         let alike = |record: &Self| {
             let Self { steps, parameters, param_groups, ema, formats, .. } = record;
+            // Where nothing is said of formats, nothing is out of the ordinary.
+            let formats = formats.as_ref();
+            let formats =
+                formats.map_or((Format::F32.name(), None, false), |of| (&of.state, of.seed, of.split));
             serde_json::to_string(&(steps, parameters, param_groups, ema, formats)).ok()
         };
         alike(self) == alike(other)

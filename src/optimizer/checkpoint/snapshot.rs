@@ -182,9 +182,15 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
         Rounding::Stochastic { seed } => Some(seed),
     };
     let plain = optimizer.format == Format::F32 && seed.is_none() && optimizer.lower.is_none() && !blocks;
-    let kept =
-        record::Formats { state: optimizer.format.name().to_owned(), seed, split: optimizer.is_split() };
-    let formats = (!plain).then_some(kept);
+    let is_part = optimizer.layout.is_part();
+    let slots = optimizer.state.iter().map(|slot| (slot.name.to_owned(), slot.format().name().to_owned()));
+    let kept = record::Formats {
+        state: optimizer.format.name().to_owned(),
+        seed,
+        split: optimizer.is_split(),
+        slots: is_part.then(|| slots.collect()),
+    };
+    let formats = (is_part || !plain).then_some(kept);
     Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema, formats))
 }
 
