@@ -116,6 +116,13 @@ impl Record {
         record
     }
 
+    /// The same without the part.
+    pub(super) fn of_whole(mut self) -> Self {
+        self.part = None;
+        self.version = self.least_version();
+        self
+    }
+
     /// The first version that can say it.
     const fn least_version(&self) -> u64 {
         VERSIONS[if self.part.is_some() { 2 } else { self.formats.is_some() as usize }]
