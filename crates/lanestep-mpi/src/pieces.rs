@@ -77,6 +77,18 @@ impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
     }
 }
 
+/// Those of a range, of slices that are only read.
+pub(crate) fn of_range<'a, P>(slices: &[&'a [P]], range: &Range<usize>) -> Vec<&'a [P]> {
+    let mut start = 0;
+    let piece = |slice: &&'a [P]| {
+        let here = range.start.clamp(start, start + slice.len()) - start
+            ..range.end.clamp(start, start + slice.len()) - start;
+        start += slice.len();
+        &slice[here]
+    };
+    slices.iter().map(piece).filter(|piece| !piece.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +108,8 @@ mod tests {
                 let mut bytes = Vec::new();
                 pieces.get(from..to, &mut bytes);
                 pieces.put(from..to, &bytes);
+                let slices: Vec<&[f32]> = slices.iter().map(|slice| &**slice).collect();
+                assert_eq!(of_range(&slices, &(from..to)).concat(), found);
             }
         }
         assert!(numbers.iter().enumerate().all(|(i, x)| *x == i as f32));
