@@ -245,7 +245,8 @@ impl<T: Equivalence + Clone + Default> Parcels<T> {
             self.places.push(count(at));
             at += len;
         }
-        self.numbers.resize(at, T::default());
+        // Two empty ones may have one address, which MPI would take for an exchange in place.
+        self.numbers.resize(at.max(1), T::default());
     }
 
     /// Makes room for so many numbers of each sum.

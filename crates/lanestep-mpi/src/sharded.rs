@@ -215,7 +215,9 @@ impl<R: Recorded> Sharded<R> {
 /// What an optimizer is besides its numbers, and besides which part of them it keeps.
 fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Value, Error> {
     let record = Snapshot::of(optimizer).record()?;
-    Ok(serde_json::from_str(&record).expect("a record is JSON"))
+    let mut record: Value = serde_json::from_str(&record).expect("a record is JSON");
+    record["len"] = optimizer.layout().whole().into();
+    Ok(record)
 }
 
 impl<R> Sharded<R> {

@@ -37,7 +37,7 @@ const CASES: &[Case] = &[
     Case { name: "memory", ranks: &[4], body: bits::memory, fails: &[] },
     Case { name: "panic", ranks: &[2, 4], body: faults::panic, fails: &["rank 1:", "rank 1 falls"] },
     Case {
-        name: "pool",
+        name: "rule",
         ranks: &[3],
         body: faults::panic_in_rule,
         fails: &["rank 1:", "a rule falls on rank 1"],
@@ -84,7 +84,7 @@ fn main() {
 
 fn job(case: &str, ranks: usize, folder: &Path) -> Output {
     Command::new("mpirun")
-        .args(["--oversubscribe", "--timeout", "120", "-np", &ranks.to_string()])
+        .args(["--oversubscribe", "--timeout", "300", "-np", &ranks.to_string()])
         .arg(env::current_exe().expect("this test"))
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
