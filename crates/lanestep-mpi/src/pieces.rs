@@ -101,7 +101,7 @@ mod tests {
                 let mut slices = [&mut [][..], left, &mut [], &mut [], right, last, &mut []];
                 let mut pieces = Pieces::new(&mut slices);
                 let found: Vec<f32> = pieces.of(from..to).flat_map(|piece| piece.to_vec()).collect();
-                assert_eq!(found, (from..to).map(|i| i as f32).collect::<Vec<_>>());
+                assert_eq!(found, (from..to).map(|i| i as f32).collect::<Vec<f32>>());
                 let mut bytes = Vec::new();
                 pieces.get(from..to, &mut bytes);
                 pieces.put(from..to, &bytes);
@@ -109,6 +109,6 @@ mod tests {
                 assert_eq!(of_range(&slices, &(from..to)).concat(), found);
             }
         }
-        assert!(numbers.iter().enumerate().all(|(i, x)| *x == i as f32));
+        assert_eq!(numbers, (0..10_u8).map(f32::from).collect::<Vec<_>>());
     }
 }
