@@ -198,6 +198,12 @@ impl Layout {
         self.tensors.iter().map(|Named { name, range, shape }| (&**name, range.clone(), &**shape))
     }
 
+    /// Another part of the same whole.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn with_places(self, part: Range<usize>) -> Self {
+        Self { part, ..self }
+    }
+
     #[cfg(feature = "checkpoint")]
     pub(super) const fn is_named(&self) -> bool {
         !self.tensors.is_empty()

@@ -153,16 +153,16 @@ impl Slot {
         cut_out(self.bytes_mut(), codes(code, &edges, range.clone()))
     }
 
-    /// The scales of all blocks.
+    /// The scales of the blocks of some numbers.
     #[cfg(feature = "checkpoint")]
-    pub(super) fn scales(&self) -> Vec<&[u8]> {
-        scales(self.code, &self.edges).map(|scale| &self.bytes()[scale]).collect()
+    pub(super) fn scales(&self, range: &Range<usize>) -> Vec<&[u8]> {
+        scales(self.code, &self.edges, range.clone()).map(|scale| &self.bytes()[scale]).collect()
     }
 
     #[cfg(feature = "checkpoint")]
-    pub(super) fn scales_mut(&mut self) -> Vec<&mut [u8]> {
+    pub(super) fn scales_mut(&mut self, range: &Range<usize>) -> Vec<&mut [u8]> {
         let (code, edges) = (self.code, self.edges.clone());
-        cut_out(self.bytes_mut(), scales(code, &edges))
+        cut_out(self.bytes_mut(), scales(code, &edges, range.clone()))
     }
 
     /// The first of some numbers that is not zero.
@@ -241,9 +241,10 @@ fn codes(code: Code, edges: &[usize], range: Range<usize>) -> impl Iterator<Item
     })
 }
 
+/// Where the scales of the blocks of some numbers are.
 #[cfg(feature = "checkpoint")]
-fn scales(code: Code, edges: &[usize]) -> impl Iterator<Item = Range<usize>> {
-    blocks(code, edges, all(edges)).map(|(block, bytes)| bytes.start..bytes.end - block.len())
+pub(super) fn scales(code: Code, edges: &[usize], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    blocks(code, edges, range).map(|(block, bytes)| bytes.start..bytes.end - block.len())
 }
 
 /// Parts of bytes, in their order.

@@ -339,8 +339,19 @@ fn what_a_file_should_not_say_is_an_error_that_says_so() {
     let file = bytes(&optimizer);
     let edits: &[(Edit, &str)] = &[
         (
-            |_, record| record["version"] = 3.into(),
-            "a checkpoint of version 3, but none after version 2 can be read",
+            |_, record| record["version"] = 4.into(),
+            "a checkpoint of version 4, but none after version 3 can be read",
+        ),
+        (|_, record| record["version"] = 3.into(), "what it says is of version 1, but it is of 3"),
+        (|_, record| record["part"] = json!([0, 5]), "what it says is of version 3, but it is of 1"),
+        (
+            |_, record| (record["version"], record["part"]) = (3.into(), json!([0, 5])),
+            "a part of parameters 0..9 must begin and end with them or at a multiple of 16384, but this is 0..5",
+        ),
+        (|_, record| (record["version"], record["part"]) = (3.into(), json!([9, 0])), "but this is 9..0"),
+        (
+            |_, record| (record["version"], record["part"]) = (3.into(), json!([0, 0])),
+            "no file has the parameters 0..9",
         ),
         (|_, record| record["version"] = "1".into(), "is not what it must be: invalid type: string \"1\""),
         (|_, record| record["evil"] = 1.into(), "unknown field `evil`"),

@@ -253,12 +253,12 @@ fn what_cannot_be_kept_is_an_error_that_says_so() {
     let file = everything();
     assert!(load(&edited(&file, |_, _| {})));
     let edits: &[(Edit, &str)] = &[
-        (|_, record| record["version"] = 1.into(), "version 2 and `formats` go together, but this is 1"),
+        (|_, record| record["version"] = 1.into(), "what it says is of version 2, but it is of 1"),
         (
             |_, record| drop(record.as_object_mut().unwrap().remove("formats")),
-            "version 2 and `formats` go together, but this is 2",
+            "what it says is of version 1, but it is of 2",
         ),
-        (|_, record| record["formats"] = Value::Null, "version 2 and `formats` go together, but this is 2"),
+        (|_, record| record["formats"] = Value::Null, "what it says is of version 1, but it is of 2"),
         (|_, record| record["formats"]["state"] = "BLOCK9".into(), "there is no format \"BLOCK9\""),
         (|_, record| record["formats"]["seed"] = (-1).into(), "invalid value: integer `-1`"),
         (|_, record| record["formats"]["evil"] = 1.into(), "unknown field `evil`"),

@@ -2,8 +2,9 @@
 
 use crate::bare::Bare;
 use crate::cases::parallelisms;
+use core::ops::Range;
 use lanestep::formula::{Cautious, Decoupled, Factor, Layer};
-use lanestep::{Formula, Lane, Level, Optimizer, Pipeline, Tensor, reference};
+use lanestep::{Formula, Lane, Layout, Level, OpenLeaf, Optimizer, Pipeline, Tensor, reference};
 use std::sync::Mutex;
 
 /// Steps by the norm of what it measures, which is the parameter if it does not say.
@@ -85,4 +86,60 @@ fn a_layer_is_told_the_sums_of_the_reference() {
             );
         }
     }
+}
+
+/// The same of layers that are cut, in the middle of a leaf and of a lane.
+#[test]
+fn a_layer_in_parts_is_told_the_sums_of_the_reference() {
+    let rng = &mut fastrand::Rng::with_seed(10);
+    let lens = [5, 3 * Layout::LEAF + 100, 7, 2 * Layout::LEAF];
+    let len: usize = lens.iter().sum();
+    let mut numbers = || -> Vec<f32> { (0..len).map(|_| (rng.f32() - 0.5) * rng.f32()).collect() };
+    let (params, grads, layout) = (numbers(), numbers(), Layout::from(len));
+    let sum = |x: &[f32]| reference::sum(&x.iter().map(|&x| f64::from(x).powi(2)).collect::<Vec<_>>());
+    let told = Mutex::new(vec![]);
+    let parts = [0..2, 2..3, 3..5].map(|leaves| leaves.start * Layout::LEAF..leaves.end * Layout::LEAF);
+    let [first, second, last] = parts;
+    let parts = [first, second, last.start..len];
+    let of_part = |part: &Range<usize>| Optimizer::new(Bare(Told(&told)), layout.part(part.clone()).unwrap());
+    let mut optimizers = parts.each_ref().map(|part| of_part(part).unwrap());
+
+    let (mut before, mut leaves) = (OpenLeaf::default(), vec![]);
+    let pipeline = Pipeline::default();
+    for survey in [true, false] {
+        for (part, optimizer) in parts.iter().zip(&mut optimizers) {
+            let mut start = 0;
+            let mut own = params[part.clone()].to_vec();
+            let (mut rest, mut tensors) = (&mut own[..], vec![]);
+            for len in lens {
+                let here = part.start.max(start)..part.end.min(start + len);
+                if !here.is_empty() {
+                    tensors.push(Tensor::new(rest.split_off_mut(..here.len()).unwrap(), &grads[here]));
+                }
+                start += len;
+            }
+            let mut step = optimizer.in_parts(&pipeline).unwrap();
+            step.set_layers(&lens).unwrap();
+            if survey {
+                leaves.extend(step.layer_leaves(&tensors, &before).unwrap());
+                before = step.open_leaf(&tensors).unwrap();
+            } else {
+                step.know_layers(&leaves).unwrap();
+                step.step(part.start, &mut tensors).unwrap();
+            }
+        }
+    }
+    drop(optimizers);
+    let told = told.into_inner().unwrap();
+    let (mut start, mut times) = (0, 0);
+    for len in lens {
+        let here = start..start + len;
+        start = here.end;
+        let expected = (sum(&params[here.clone()]).to_bits(), sum(&grads[here]).to_bits());
+        for layer in told.iter().filter(|layer| layer.len == len) {
+            assert_eq!((layer.params.to_bits(), layer.measured.to_bits()), expected, "{len}");
+            times += 1;
+        }
+    }
+    assert_eq!((told.len(), times), (6, 6)); // the second in all parts, the others in one
 }

@@ -59,6 +59,8 @@ mod pipeline;
 mod pytorch;
 #[cfg(feature = "serde")]
 mod random;
+#[cfg(all(feature = "checkpoint", feature = "half"))]
+mod resharded;
 #[cfg(feature = "serde")]
 mod resume;
 #[cfg(feature = "serde")]

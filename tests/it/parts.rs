@@ -12,16 +12,16 @@ use lanestep::{
 const LEAF: usize = Layout::LEAF;
 
 /// What is stepped, and where it is cut.
-struct Model {
+pub struct Model {
     groups: Vec<Group<AnyRule>>,
     /// The lengths of the tensors of the call, which are layers.
-    tensors: Vec<usize>,
+    pub tensors: Vec<usize>,
     /// Where parts of optimizers begin and end.
     cuts: Vec<usize>,
     /// How many elements are stepped at once.
     bucket: usize,
     format: Format,
-    params: Format,
+    pub params: Format,
     rounding: Rounding,
     split: bool,
     ema: bool,
@@ -29,7 +29,7 @@ struct Model {
 
 impl Model {
     /// Different in everything for each number.
-    fn new(seed: u64, rules: &[AnyRule]) -> Self {
+    pub fn new(seed: u64, rules: &[AnyRule]) -> Self {
         let rng = &mut fastrand::Rng::with_seed(seed);
         let len = [5 * LEAF + 777, 4 * LEAF, 3 * LEAF + 1, 2 * LEAF + 16_000, LEAF, 100][rng.usize(..6)];
         let mut tensors: Vec<usize> = Vec::new();
@@ -63,11 +63,11 @@ impl Model {
         Self { groups, tensors, cuts, bucket, format, params, rounding, split, ema: rng.bool() }
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.tensors.iter().sum()
     }
 
-    fn optimizer(&self, layout: Layout) -> Optimizer<AnyRule> {
+    pub fn optimizer(&self, layout: Layout) -> Optimizer<AnyRule> {
         let mut optimizer = Optimizer::with_groups(self.groups.iter().cloned(), layout).unwrap();
         optimizer.set_state_format(None, self.format).unwrap();
         optimizer.set_rounding(self.rounding);
@@ -96,7 +96,7 @@ impl Model {
 }
 
 /// Slices end to end, of some lengths, with gradients.
-fn tensors<'a>(lens: &[usize], params: &'a mut Numbers, grads: &'a [f32]) -> Vec<Tensor<'a>> {
+pub fn tensors<'a>(lens: &[usize], params: &'a mut Numbers, grads: &'a [f32]) -> Vec<Tensor<'a>> {
     fn of<'a, P: lanestep::Element>(
         lens: &[usize],
         mut params: &'a mut [P],
@@ -116,7 +116,7 @@ fn tensors<'a>(lens: &[usize], params: &'a mut Numbers, grads: &'a [f32]) -> Vec
     }
 }
 
-fn piece(params: &Numbers, range: Range<usize>) -> Numbers {
+pub fn piece(params: &Numbers, range: Range<usize>) -> Numbers {
     match params {
         Numbers::F32(params) => Numbers::F32(params[range].to_vec()),
         Numbers::Bf16(params) => Numbers::Bf16(params[range].to_vec()),

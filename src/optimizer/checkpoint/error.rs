@@ -76,6 +76,31 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// No file was given.
+    #[error("there is no file to read from")]
+    NoFile,
+    /// Files are not of one optimizer after one step.
+    #[error("file {index} of the list is of another step or another optimizer than the first")]
+    Apart {
+        /// Which file, from 0.
+        index: usize,
+    },
+    /// No file has some of the parameters.
+    #[error("no file has the parameters {start}..{end}")]
+    Hole {
+        /// The first that is missing.
+        start: usize,
+        /// The next that is not.
+        end: usize,
+    },
+    /// Two files have the same parameters.
+    #[error("two files have the parameters {start}..{end}")]
+    Twice {
+        /// The first in both.
+        start: usize,
+        /// The next that is not.
+        end: usize,
+    },
     /// A tensor that must be there is not, or one that is asked for.
     #[error("there is no tensor {name:?}{}", hint(name))]
     Missing {

@@ -128,7 +128,7 @@ pub(super) struct Tensors<F> {
     checksums: HashMap<String, u64>,
     pub(super) progress: Progress<'static>,
     done: u64,
-    total: u64,
+    pub(super) total: u64,
 }
 
 /// Reads the header of a file.
@@ -162,7 +162,7 @@ pub(super) fn read<F: Read + Seek>(mut source: F) -> Result<(Record, Tensors<F>)
     if tensors.has(CHECKSUM) {
         tensors.expect(CHECKSUM, Dtype::U8, &[8])?;
         let mut expected = [0_u8; 8];
-        tensors.get(CHECKSUM, &mut [&mut expected], |_| ())?;
+        tensors.get(CHECKSUM, 0, &mut [&mut expected], |_| ())?;
         same(CHECKSUM, u64::from_le_bytes(expected), of_header(&header))?;
     }
     let (_, record) = metadata.0.into_iter().find(|(key, _)| key == KEY).ok_or(Error::NoRecord)?;
@@ -231,38 +231,36 @@ impl<F: Read + Seek> Tensors<F> {
         Ok(())
     }
 
-    /// Reads a tensor into pieces that it fills. `then` gets each chunk while it is in the cache.
+    /// Reads a tensor, from so many bytes on, into pieces. `then` gets each chunk while it is in the cache.
     pub(super) fn get<T: bytemuck::Pod>(
         &mut self,
         name: &str,
+        first: usize,
         pieces: &mut [&mut [T]],
         mut then: impl FnMut(&mut [T]),
     ) -> Result<(), Error> {
         let (mut hasher, len) = (self.begin(name)?, self.len(name)?);
         // What is large is read past the buffer.
         let mut source = BufReader::with_capacity(CHUNK.min(len), (&mut self.source).take(len as u64));
+        pass(&mut source, &mut hasher, first)?;
+        let mut read = first;
         for chunk in pieces.iter_mut().flat_map(|piece| piece.chunks_mut(CHUNK / size_of::<T>())) {
             let bytes = bytemuck::cast_slice_mut(chunk);
             source.read_exact(bytes)?;
             hasher.write(bytes);
+            read += bytes.len();
             self.done += bytes.len() as u64;
             (self.progress)(self.done, self.total);
             then(chunk);
         }
+        pass(&mut source, &mut hasher, len - read)?;
         self.end(name, &hasher)
     }
 
     /// Whether a tensor can be read, and its bytes are those that were written.
     pub(super) fn verify(&mut self, name: &str) -> Result<(), Error> {
-        let mut hasher = self.begin(name)?;
-        let mut rest = self.len(name)?;
-        let mut chunk = vec![0; rest.min(CHUNK)];
-        while rest > 0 {
-            let bytes = &mut chunk[..rest.min(CHUNK)];
-            self.source.read_exact(bytes)?;
-            hasher.write(bytes);
-            rest -= bytes.len();
-        }
+        let (mut hasher, len) = (self.begin(name)?, self.len(name)?);
+        pass(&mut self.source, &mut hasher, len)?;
         self.end(name, &hasher)
     }
 
@@ -275,6 +273,18 @@ impl<F: Read + Seek> Tensors<F> {
     fn end(&self, name: &str, hasher: &XxHash3_64) -> Result<(), Error> {
         self.checksums.get(name).map_or(Ok(()), |&expected| same(name, expected, hasher.finish()))
     }
+}
+
+/// Reads what nobody has asked for.
+fn pass(source: &mut impl Read, hasher: &mut XxHash3_64, len: usize) -> Result<(), Error> {
+    let (mut rest, mut chunk) = (len, vec![0; len.min(CHUNK)]);
+    while rest > 0 {
+        let bytes = &mut chunk[..rest.min(CHUNK)];
+        source.read_exact(bytes)?;
+        hasher.write(bytes);
+        rest -= bytes.len();
+    }
+    Ok(())
 }
 
 fn same(name: &str, expected: u64, found: u64) -> Result<(), Error> {

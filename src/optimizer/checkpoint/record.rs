@@ -1,7 +1,7 @@
 //! What the metadata of a checkpoint says, in JSON.
 
 use super::Error;
-use crate::Layout;
+use crate::{Format, Layout};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What says no formats, and what does.
-const VERSIONS: [u64; 2] = [1, 2];
+/// What says neither formats nor a part, what says formats, and what says a part.
+const VERSIONS: [u64; 3] = [1, 2, 3];
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +24,9 @@ pub(super) struct Record {
     pub(super) ema: Option<Ema>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) formats: Option<Formats>,
+    /// Where the parameters begin and end that this file has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<(usize, usize)>,
     /// Of each tensor but `checksum`, which is the header's.
     #[serde(deserialize_with = "Option::deserialize")]
     pub(super) checksums: Option<Pairs<String>>,
@@ -86,6 +89,9 @@ pub(super) struct Formats {
     pub(super) seed: Option<u64>,
     /// Whether there are lower halves of parameters.
     pub(super) split: bool,
+    /// That of each slot, where a part may have no tensor to tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) slots: Option<BTreeMap<String, String>>,
 }
 
 impl Record {
@@ -100,10 +106,26 @@ impl Record {
         let parameters = if layout.is_named() {
             Parameters::Named(named.collect())
         } else {
-            Parameters::Unnamed(layout.len())
+            Parameters::Unnamed(layout.whole())
         };
-        let version = VERSIONS[usize::from(formats.is_some())];
-        Self { version, steps, parameters, param_groups, ema, formats, checksums: None }
+        let places = layout.places();
+        let part = layout.is_part().then_some((places.start, places.end));
+        let mut record =
+            Self { version: 0, steps, parameters, param_groups, ema, formats, part, checksums: None };
+        record.version = record.least_version();
+        record
+    }
+
+    /// The same without the part.
+    pub(super) fn of_whole(mut self) -> Self {
+        self.part = None;
+        self.version = self.least_version();
+        self
+    }
+
+    /// The first version that can say it.
+    const fn least_version(&self) -> u64 {
+        VERSIONS[if self.part.is_some() { 2 } else { self.formats.is_some() as usize }]
     }
 
     /// # Errors
@@ -116,22 +138,37 @@ impl Record {
         let failed = |error: serde_json::Error| Error::Record { reason: error.to_string() };
         let Any { version: found } = serde_json::from_str(text).map_err(failed)?;
         if !VERSIONS.contains(&found) {
-            return Err(Error::Version { known: VERSIONS[1], found });
+            return Err(Error::Version { known: VERSIONS[2], found });
         }
         let record: Self = serde_json::from_str(text).map_err(failed)?;
-        if found != VERSIONS[usize::from(record.formats.is_some())] {
-            return Err(Error::Record {
-                reason: format!("version 2 and `formats` go together, but this is {found}"),
-            });
+        let expected = record.least_version();
+        if found != expected {
+            let reason = format!("what it says is of version {expected}, but it is of {found}");
+            return Err(Error::Record { reason });
         }
         Ok(record)
     }
 
+    /// Of the parameters that the file has.
     pub(super) fn layout(&self) -> Result<Layout, crate::Error> {
-        match &self.parameters {
-            Parameters::Unnamed(len) => Ok(Layout::from(*len)),
-            Parameters::Named(tensors) => Layout::with_shapes(tensors.iter().cloned()),
-        }
+        let whole = match &self.parameters {
+            Parameters::Unnamed(len) => Layout::from(*len),
+            Parameters::Named(tensors) => Layout::with_shapes(tensors.iter().cloned())?,
+        };
+        self.part.map_or_else(|| Ok(whole.clone()), |(start, end)| whole.part(start..end))
+    }
+
+    /// Whether this is of the same optimizer at the same step, of whichever part.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        let alike = |record: &Self| {
+            let Self { steps, parameters, param_groups, ema, formats, .. } = record;
+            // Where nothing is said of formats, nothing is out of the ordinary.
+            let formats = formats.as_ref();
+            let formats =
+                formats.map_or((Format::F32.name(), None, false), |of| (&of.state, of.seed, of.split));
+            serde_json::to_string(&(steps, parameters, param_groups, ema, formats)).ok()
+        };
+        alike(self) == alike(other)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::file::{self, Entry, Progress};
 use super::record::{self, Record};
 use super::replace::replace;
-use super::tensors::{Content, EXTRA, cut, dtype, scales};
+use super::tensors::{Content, EXTRA, cut, dtype, lens, scales};
 use super::{Error, Recorded, recorded};
 use crate::store::Source;
 use crate::{Element, Format, Optimizer, Rounding, Tensor};
@@ -69,13 +69,13 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         Self { progress: Box::new(progress), ..self }
     }
 
-    /// What a file says of the optimizer besides its numbers, in JSON: steps, layout, groups with their options and learning rates,
-    /// formats. Two optimizers that go on alike from the same numbers have the same.
+    /// What the optimizer is besides its numbers, in JSON: steps, layout, groups with their options and learning rates, average, formats. Two
+    /// that go on alike from the same numbers have the same, also those of different [parts](crate::Layout::part) of the same parameters.
     ///
     /// # Errors
     /// [`Error::Options`] if a rule has no form in files.
     pub fn record(&self) -> Result<String, Error> {
-        let text = serde_json::to_string(&record(self.optimizer)?);
+        let text = serde_json::to_string(&record(self.optimizer, true)?.of_whole());
         text.map_err(|error| Error::Record { reason: error.to_string() })
     }
 
@@ -110,7 +110,7 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
         if let Some(params) = params {
             let parameters = optimizer.layout.parameters();
             let params = params.iter().map(|tensor| tensor.params);
-            for (parameter, pieces) in parameters.iter().zip(cut(params, &parameters)) {
+            for (parameter, pieces) in parameters.iter().zip(cut(params, lens(&parameters))) {
                 entries.push(numbers(parameter.model(), &parameter.shape, &pieces)?);
             }
         }
@@ -118,7 +118,8 @@ impl<'a, R: Recorded> Snapshot<'a, R> {
             let (name, dtype, shape) = (EXTRA.to_owned(), Dtype::U8, vec![bytes.len()]);
             entries.push(Entry { name, dtype, shape, pieces: vec![Cow::Owned(bytes)] });
         }
-        file::write(&mut out, record(optimizer)?, entries, &mut self.progress)
+        let record = record(optimizer, optimizer.layout.is_part())?;
+        file::write(&mut out, record, entries, &mut self.progress)
     }
 }
 
@@ -162,7 +163,8 @@ fn to_cbor(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     }
 }
 
-fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
+/// `is_part` says whether the formats of all slots are to be told.
+fn record<R: Recorded>(optimizer: &Optimizer<R>, is_part: bool) -> Result<Record, Error> {
     let groups = optimizer.members.iter().enumerate().map(|(index, member)| {
         let group = &member.group;
         Ok(record::Group {
@@ -182,9 +184,14 @@ fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Record, Error> {
         Rounding::Stochastic { seed } => Some(seed),
     };
     let plain = optimizer.format == Format::F32 && seed.is_none() && optimizer.lower.is_none() && !blocks;
-    let kept =
-        record::Formats { state: optimizer.format.name().to_owned(), seed, split: optimizer.is_split() };
-    let formats = (!plain).then_some(kept);
+    let slots = optimizer.state.iter().map(|slot| (slot.name.to_owned(), slot.format().name().to_owned()));
+    let kept = record::Formats {
+        state: optimizer.format.name().to_owned(),
+        seed,
+        split: optimizer.is_split(),
+        slots: is_part.then(|| slots.collect()),
+    };
+    let formats = (is_part || !plain).then_some(kept);
     Ok(Record::new(optimizer.steps, &optimizer.layout, groups, ema, formats))
 }
 
@@ -210,7 +217,7 @@ fn entries<R: Recorded>(optimizer: &Optimizer<R>) -> Vec<Entry<'_>> {
         }
     }
     for slot in optimizer.scaled().into_iter().map(|slot| &optimizer.state[slot]) {
-        let pieces = borrowed(slot.scales());
+        let pieces = borrowed(slot.scales(&optimizer.layout.places()));
         let (name, shape) = (scales(slot.name), vec![pieces.len()]);
         entries.push(Entry { name, dtype: Dtype::F32, shape, pieces });
     }

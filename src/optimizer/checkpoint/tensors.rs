@@ -44,11 +44,15 @@ impl Parameter<'_> {
 }
 
 impl Layout {
-    /// All but what has no elements.
+    /// All but what has no elements. What is cut has the shape of a vector.
     pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
-        let all = Parameter { name: PARAMS, range: 0..self.len(), shape: vec![self.len()] };
-        let named =
-            self.tensors().map(|(name, range, shape)| Parameter { name, range, shape: shape.to_owned() });
+        let places = self.places();
+        let all = Parameter { name: PARAMS, range: places.clone(), shape: vec![self.len()] };
+        let named = self.tensors().map(|(name, whole, shape)| {
+            let range = whole.start.max(places.start)..whole.end.min(places.end);
+            let shape = if range == whole { shape.to_owned() } else { vec![range.len()] };
+            Parameter { name, range, shape }
+        });
         let parameters = if self.is_named() { named.collect() } else { vec![all] };
         parameters.into_iter().filter(|parameter| !parameter.range.is_empty()).collect()
     }
@@ -56,8 +60,12 @@ impl Layout {
     /// This layout, if it may stand where another is expected; names and shapes are of the one that has them.
     pub(super) fn in_place_of(&self, expected: Self) -> Result<Self, Error> {
         if !self.is_named() || !expected.is_named() {
-            expected.check_len("the checkpoint", self.len())?;
-            return Ok(if self.is_named() { self.clone() } else { expected });
+            let (what, expected_len, found) = ("the checkpoint", expected.whole(), self.whole());
+            if found != expected_len {
+                return Err(crate::Error::Length { what, expected: expected_len, found }.into());
+            }
+            let places = expected.places();
+            return Ok(if self.is_named() { self.clone().with_places(places) } else { expected });
         }
         let mut tensors = Vec::new();
         for (index, (found, expected)) in self.tensors().zip(expected.tensors()).enumerate() {
@@ -77,11 +85,11 @@ impl Layout {
             }
             tensors.push((name, if has_shape(expected_shape) { expected_shape } else { shape }));
         }
-        let (expected, found) = (expected.tensors().count(), self.tensors().count());
-        if found != expected {
-            return Err(crate::Error::TensorCount { expected, found }.into());
+        let (count, found) = (expected.tensors().count(), self.tensors().count());
+        if found != count {
+            return Err(crate::Error::TensorCount { expected: count, found }.into());
         }
-        Ok(Self::with_shapes(tensors)?)
+        Ok(Self::with_shapes(tensors)?.with_places(expected.places()))
     }
 }
 
@@ -158,15 +166,20 @@ impl Slice for Stream<'_> {
     }
 }
 
-/// Slices that laid end to end are all parameters, cut where parameters begin.
+/// How many elements each has.
+pub(super) fn lens(parameters: &[Parameter<'_>]) -> Vec<usize> {
+    parameters.iter().map(|parameter| parameter.range.len()).collect()
+}
+
+/// Slices, cut into others that laid end to end have these lengths.
 pub(super) fn cut<S: Slice>(
     slices: impl IntoIterator<Item = S>,
-    parameters: &[Parameter<'_>],
+    lens: impl IntoIterator<Item = usize>,
 ) -> Vec<Vec<S>> {
     let mut slices = slices.into_iter();
     let (mut rest, mut all) = (S::default(), Vec::new());
-    for parameter in parameters {
-        let (mut missing, mut pieces) = (parameter.range.len(), Vec::new());
+    for len in lens {
+        let (mut missing, mut pieces) = (len, Vec::new());
         while missing > 0 {
             if rest.len() == 0 {
                 match slices.next() {
