@@ -62,6 +62,7 @@ fn train(world: &SimpleCommunicator, digits: &Digits) -> Result<Vec<f32>> {
     for epoch in 0..EPOCHS {
         let mut images: Vec<&Image> = digits.train.iter().collect();
         fastrand::Rng::with_seed(epoch).shuffle(&mut images); // alike on all ranks
+        let mut norm = 0.0;
         for batch in images.chunks_exact(BATCH) {
             for micro_batch in sharded.micro_batches() {
                 let grads = sharded.grads(micro_batch)?;
@@ -71,10 +72,9 @@ fn train(world: &SimpleCommunicator, digits: &Digits) -> Result<Vec<f32>> {
             }
             sharded.set_lr(schedule.lr(sharded.optimizer().steps()))?;
             let report = sharded.step(&mut params, &mean)?;
-            bar.set_message(
-                report.grads.map_or(String::new(), |grads| format!("gradient norm {:.3}", grads.norm)),
-            );
+            norm = report.grads.map_or(f64::NAN, |grads| grads.norm);
         }
+        bar.set_message(format!("gradient norm {norm:.3}"));
         bar.inc(1);
     }
     bar.finish();
@@ -83,8 +83,7 @@ fn train(world: &SimpleCommunicator, digits: &Digits) -> Result<Vec<f32>> {
 
 /// Of rank 0 alone, on stdout: that is a terminal under mpirun, and stderr is not.
 fn progress_bar(world: &SimpleCommunicator) -> Result<ProgressBar> {
-    let target =
-        if world.rank() == 0 { ProgressDrawTarget::stdout_with_hz(2) } else { ProgressDrawTarget::hidden() };
+    let target = if world.rank() == 0 { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{prefix:8} {bar:40} epoch {pos}/{len} {msg}")?;
     let bar = ProgressBar::with_draw_target(Some(EPOCHS), target).with_style(style);
     Ok(bar.with_prefix(format!("{} ranks", world.size())))
