@@ -131,7 +131,10 @@ pub(crate) fn all<T: Equivalence + Clone + Default>(
     };
     let places: Vec<_> = counts.iter().map(&mut place).collect();
     let mut all = vec![T::default(); end as usize];
-    world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
+    // Two empty buffers may have one address, which MPI takes for an error.
+    if end > 0 {
+        world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
+    }
     (all, counts.into_iter().map(|count| count as usize).collect())
 }
 

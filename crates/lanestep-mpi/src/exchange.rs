@@ -242,7 +242,8 @@ impl<T: Equivalence + Clone + Default> Parcels<T> {
             self.places.push(count(at));
             at += len;
         }
-        self.numbers.resize(at, T::default());
+        // Two empty buffers may have one address, which MPI takes for an error.
+        self.numbers.resize(at.max(1), T::default());
     }
 
     /// Makes room for so many numbers of each sum.

@@ -74,7 +74,7 @@ fn main() {
 
 fn job(case: &str, ranks: usize) -> Output {
     Command::new("mpirun")
-        .args(["--oversubscribe", "--timeout", "120", "-np", &ranks.to_string()])
+        .args(["--oversubscribe", "--timeout", "300", "-np", &ranks.to_string()])
         .arg(env::current_exe().expect("this test"))
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
