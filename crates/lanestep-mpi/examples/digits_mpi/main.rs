@@ -37,9 +37,9 @@ fn main() {
         let alone = train(&SimpleCommunicator::self_comm(), &digits)?;
         let ranks = world.size();
         if !params.iter().map(|p| p.to_bits()).eq(alone.iter().map(|p| p.to_bits())) {
-            return Err(format!("the parameters of {ranks} ranks are not the bits of 1").into());
+            return Err(format!("-np {ranks} has other parameters than -np 1").into());
         }
-        println!("The {} parameters of {ranks} ranks are the bits of 1.", params.len());
+        println!("With -np {ranks}, the {} parameters have the bits of -np 1.", params.len());
         let accuracy = accuracy(&params, &digits.test);
         println!("{:.2} % of the held-out digits are read right.", 100.0 * accuracy);
         if accuracy < GOAL {
@@ -77,7 +77,7 @@ fn train(world: &SimpleCommunicator, digits: &Digits) -> Result<Vec<f32>> {
         bar.set_message(format!("gradient norm {norm:.3}"));
         bar.inc(1);
     }
-    bar.finish();
+    bar.finish_and_clear();
     Ok(params)
 }
 
@@ -86,5 +86,5 @@ fn progress_bar(world: &SimpleCommunicator) -> Result<ProgressBar> {
     let target = if world.rank() == 0 { ProgressDrawTarget::stdout() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{prefix:8} {bar:40} epoch {pos}/{len} {msg}")?;
     let bar = ProgressBar::with_draw_target(Some(EPOCHS), target).with_style(style);
-    Ok(bar.with_prefix(format!("{} ranks", world.size())))
+    Ok(bar.with_prefix(format!("-np {}", world.size())))
 }
