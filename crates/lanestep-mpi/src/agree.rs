@@ -131,7 +131,7 @@ pub(crate) fn all<T: Equivalence + Clone + Default>(
     };
     let places: Vec<_> = counts.iter().map(&mut place).collect();
     let mut all = vec![T::default(); end as usize];
-    // Two empty buffers may have one address, which MPI takes for an error.
+    // An empty buffer of bytes is at address 1, which is what Open MPI calls `MPI_IN_PLACE`.
     if end > 0 {
         world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
     }

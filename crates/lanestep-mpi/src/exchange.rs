@@ -242,7 +242,7 @@ impl<T: Equivalence + Clone + Default> Parcels<T> {
             self.places.push(count(at));
             at += len;
         }
-        // Two empty buffers may have one address, which MPI takes for an error.
+        // Two empty ones may have one address, which MPI would take for an exchange in place.
         self.numbers.resize(at.max(1), T::default());
     }
 

@@ -60,6 +60,8 @@ impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
     /// Copies a range to bytes.
     pub(crate) fn get(&mut self, range: Range<usize>, bytes: &mut Vec<u8>) {
         bytes.clear();
+        // Without memory its address would be 1, which is what Open MPI calls `MPI_IN_PLACE`.
+        bytes.reserve(1);
         self.of(range).for_each(|piece| bytes.extend_from_slice(bytemuck::cast_slice(piece)));
     }
 

@@ -212,8 +212,10 @@ impl<R: Recorded> Sharded<R> {
 fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Value, Error> {
     let record = Snapshot::of(optimizer).record()?;
     let mut record: Value = serde_json::from_str(&record).expect("a record is JSON");
+    let whole = optimizer.layout().whole();
+    record["len"] = whole.into();
     if record["parameters"].is_number() {
-        record["parameters"] = optimizer.layout().whole().into();
+        record["parameters"] = whole.into();
     }
     Ok(record)
 }

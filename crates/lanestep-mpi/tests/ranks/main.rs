@@ -35,7 +35,7 @@ const CASES: &[Case] = &[
     Case { name: "memory", ranks: &[4], body: bits::memory, fails: &[] },
     Case { name: "panic", ranks: &[2, 4], body: faults::panic, fails: &["rank 1:", "rank 1 falls"] },
     Case {
-        name: "pool",
+        name: "rule",
         ranks: &[3],
         body: faults::panic_in_rule,
         fails: &["rank 1:", "a rule falls on rank 1"],

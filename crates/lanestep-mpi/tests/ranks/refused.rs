@@ -34,9 +34,9 @@ pub(crate) fn all(world: &SimpleCommunicator) -> Result<(), String> {
 
 fn makes(world: &SimpleCommunicator, one: bool) -> Result<(), String> {
     let lr = if one { 0.5 } else { 0.25 };
-    unlike(Sharded::new(world, adamw(lr), LEN, 2), "param_groups[0].options.lr", "0.5", "0.25")?;
+    unlike(Sharded::new(world, adamw(lr), LEN, 2), "param_groups[0].lr", "0.5", "0.25")?;
     let len = LEN + usize::from(one);
-    unlike(Sharded::new(world, adamw(0.1), len, 2), "parameters", &format!("{}", LEN + 1), &LEN.to_string())?;
+    unlike(Sharded::new(world, adamw(0.1), len, 2), "len", &(LEN + 1).to_string(), &LEN.to_string())?;
     let batches = if one { 3 } else { 2 };
     unlike(Sharded::new(world, adamw(0.1), LEN, batches), "micro_batches", "3", "2")?;
     match (Sharded::new(world, adamw(if one { -1.0 } else { 0.1 }), LEN, 2).map(drop), one) {
