@@ -20,7 +20,7 @@ use std::error::Error;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const EPOCHS: u64 = 6;
+const EPOCHS: u64 = 4;
 const BATCH: usize = 64;
 /// Whatever the number of ranks, as the bits depend on it.
 const MICRO_BATCHES: usize = 8;
