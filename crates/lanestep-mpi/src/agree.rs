@@ -130,10 +130,11 @@ pub(crate) fn all<T: Equivalence + Clone + Default>(
         place
     };
     let places: Vec<_> = counts.iter().map(&mut place).collect();
-    let mut all = vec![T::default(); end as usize];
-    // An empty buffer of bytes is at address 1, which is what Open MPI calls `MPI_IN_PLACE`.
+    // An empty buffer of bytes without memory is at address 1, which is what Open MPI calls `MPI_IN_PLACE`.
+    let (mut own, mut all) = (own.to_vec(), vec![T::default(); end as usize]);
+    own.reserve(1);
     if end > 0 {
-        world.all_gather_varcount_into(own, &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
+        world.all_gather_varcount_into(&own[..], &mut PartitionMut::new(&mut all, &counts[..], &places[..]));
     }
     (all, counts.into_iter().map(|count| count as usize).collect())
 }

@@ -94,12 +94,12 @@ mod tests {
                 let mut pieces = Pieces::new(&mut slices);
                 assert_eq!(pieces.len(), 10);
                 let found: Vec<f32> = pieces.of(from..to).flat_map(|piece| piece.to_vec()).collect();
-                assert_eq!(found, (from..to).map(|i| i as f32).collect::<Vec<_>>());
+                assert_eq!(found, (from..to).map(|i| i as f32).collect::<Vec<f32>>());
                 let mut bytes = Vec::new();
                 pieces.get(from..to, &mut bytes);
                 pieces.put(from..to, &bytes);
             }
         }
-        assert!(numbers.iter().enumerate().all(|(i, x)| *x == i as f32));
+        assert_eq!(numbers, (0..10_u8).map(f32::from).collect::<Vec<_>>());
     }
 }

@@ -208,15 +208,12 @@ impl<R: Recorded> Sharded<R> {
     }
 }
 
-/// What an optimizer is besides its numbers, and besides which part of them it keeps.
+/// What an optimizer is besides its numbers.
 fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Value, Error> {
     let record = Snapshot::of(optimizer).record()?;
     let mut record: Value = serde_json::from_str(&record).expect("a record is JSON");
-    let whole = optimizer.layout().whole();
-    record["len"] = whole.into();
-    if record["parameters"].is_number() {
-        record["parameters"] = whole.into();
-    }
+    // Said first where it differs, as ranges of groups then do too.
+    record["len"] = optimizer.layout().whole().into();
     Ok(record)
 }
 

@@ -15,7 +15,7 @@ impl Node {
     }
 
     const fn is_left_of(self, other: Self) -> bool {
-        self.level == other.level && self.index % 2 == 0 && self.index + 1 == other.index
+        self.level == other.level && self.index.is_multiple_of(2) && self.index + 1 == other.index
     }
 
     const fn parent(self) -> Self {
