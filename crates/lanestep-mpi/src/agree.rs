@@ -5,7 +5,9 @@ use mpi::Count;
 use mpi::datatype::{Equivalence, PartitionMut};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 /// What a rank tells all others before a step.
 pub(crate) struct Intent {
@@ -47,8 +49,30 @@ pub(crate) fn agree(
     }
 }
 
+/// What rank 0 has, on all ranks, or its error.
+pub(crate) fn from_first<T: Serialize + DeserializeOwned>(
+    world: &SimpleCommunicator,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let made = if world.rank() == 0 { make().map(Some) } else { Ok(None) };
+    let bytes = made.as_ref().ok().map(|made| json!(made).to_string().into_bytes());
+    elsewhere(world, made.map(drop))?;
+    let text = broadcast(world, bytes.unwrap_or_default());
+    Ok(serde_json::from_slice(&text).expect("what rank 0 has written"))
+}
+
+/// The bytes of rank 0.
+fn broadcast(world: &SimpleCommunicator, mut bytes: Vec<u8>) -> Vec<u8> {
+    let root = world.process_at_rank(0);
+    let mut len = bytes.len();
+    root.broadcast_into(&mut len);
+    bytes.resize(len, 0);
+    bytes.chunks_mut(1 << 30).for_each(|chunk| root.broadcast_into(chunk));
+    bytes
+}
+
 /// This rank's error, or that of the first other that has one.
-fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> Result<(), Error> {
+pub(crate) fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> Result<(), Error> {
     let message = here.as_ref().err().map(ToString::to_string);
     let messages = all_texts(world, &message.unwrap_or_default());
     here?;
@@ -60,12 +84,7 @@ fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> Result<(), 
 
 /// Whether all ranks have rank 0's value.
 fn alike(world: &SimpleCommunicator, value: &Value) -> Result<(), Error> {
-    let root = world.process_at_rank(0);
-    let mut bytes = value.to_string().into_bytes();
-    let mut len = bytes.len();
-    root.broadcast_into(&mut len);
-    bytes.resize(len, 0);
-    bytes.chunks_mut(1 << 30).for_each(|chunk| root.broadcast_into(chunk));
+    let bytes = broadcast(world, value.to_string().into_bytes());
     let expected = serde_json::from_slice(&bytes).unwrap_or_default();
     let found = difference(String::new(), &expected, value);
     let found = found.map(|found| Value::from(found.to_vec()).to_string());
@@ -142,7 +161,6 @@ pub(crate) fn all<T: Equivalence + Clone + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn the_first_difference_is_named() {

@@ -1,5 +1,8 @@
 //! What can go wrong.
 
+use std::io;
+use std::path::PathBuf;
+
 /// Why there is no sharded optimizer, or no step. Every rank returns an error then, and nothing has been written on any.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -7,9 +10,26 @@ pub enum Error {
     /// What the optimizer refuses.
     #[error(transparent)]
     Optimizer(#[from] lanestep::Error),
-    /// What the optimizer is cannot be told to other ranks, as its rule has no form in texts.
+    /// A part of a checkpoint cannot be written or read. Or what the optimizer is cannot be told to other ranks, as its rule has no form
+    /// in texts.
     #[error(transparent)]
-    Record(#[from] lanestep::checkpoint::Error),
+    Checkpoint(#[from] lanestep::checkpoint::Error),
+    /// The list of a checkpoint's parts cannot be written or read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// What should be the list of a checkpoint's parts is not.
+    #[error("{}: no list of the parts of a checkpoint: {reason}", path.display())]
+    Index {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// There must be a micro-batch in a step.
     #[error("a step takes the gradients of one micro-batch at least, but 0 were asked for")]
     NoMicroBatches,

@@ -46,6 +46,8 @@ pub(crate) enum Source<'a> {
     Sums(&'a [Vec<f32>]),
     /// What has been [collected](Exchange::collect).
     Own(&'a [f32]),
+    /// There are none, as nothing is stepped.
+    None,
 }
 
 impl Exchange {
@@ -160,6 +162,7 @@ impl Exchange {
                     let grads = match grads {
                         Source::Sums(_) => sum(joins, part.len(), here),
                         Source::Own(grads) => &grads[part.start - own.start..][..part.len()],
+                        Source::None => &[],
                     };
                     step(part.clone(), params, grads);
                     params.get(part, stepped);

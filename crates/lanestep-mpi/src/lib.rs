@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod agree;
+mod checkpoint;
 mod cut;
 mod error;
 mod exchange;
@@ -12,6 +13,7 @@ mod sharded;
 mod step;
 mod tree;
 
+pub use checkpoint::parts;
 pub use error::Error;
 pub use run::run;
 pub use sharded::Sharded;

@@ -21,10 +21,6 @@ impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
         Self { slices, starts }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.starts[self.slices.len()]
-    }
-
     /// How long each slice is.
     pub(crate) fn lens(&self) -> Vec<usize> {
         self.slices.iter().map(|slice| slice.len()).collect()
@@ -79,6 +75,18 @@ impl<'a, 'p, P: Element> Pieces<'a, 'p, P> {
     }
 }
 
+/// Those of a range, of slices that are only read.
+pub(crate) fn of_range<'a, P>(slices: &[&'a [P]], range: &Range<usize>) -> Vec<&'a [P]> {
+    let mut start = 0;
+    let piece = |slice: &&'a [P]| {
+        let here = range.start.clamp(start, start + slice.len()) - start
+            ..range.end.clamp(start, start + slice.len()) - start;
+        start += slice.len();
+        &slice[here]
+    };
+    slices.iter().map(piece).filter(|piece| !piece.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,12 +100,13 @@ mod tests {
                 let (right, last) = right.split_at_mut(3);
                 let mut slices = [&mut [][..], left, &mut [], &mut [], right, last, &mut []];
                 let mut pieces = Pieces::new(&mut slices);
-                assert_eq!(pieces.len(), 10);
                 let found: Vec<f32> = pieces.of(from..to).flat_map(|piece| piece.to_vec()).collect();
                 assert_eq!(found, (from..to).map(|i| i as f32).collect::<Vec<f32>>());
                 let mut bytes = Vec::new();
                 pieces.get(from..to, &mut bytes);
                 pieces.put(from..to, &bytes);
+                let slices: Vec<&[f32]> = slices.iter().map(|slice| &**slice).collect();
+                assert_eq!(of_range(&slices, &(from..to)).concat(), found);
             }
         }
         assert_eq!(numbers, (0..10_u8).map(f32::from).collect::<Vec<_>>());

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::agree::{Intent, agree};
 use crate::cut::share;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Source};
 use crate::gradients::Gradients;
 use crate::pieces::Pieces;
 use crate::step::take;
@@ -54,7 +54,7 @@ impl<R: Recorded> Sharded<R> {
         layout: impl Into<Layout>,
         micro_batches: usize,
     ) -> Result<Self, Error> {
-        Self::of(world, layout.into(), micro_batches, |part| Optimizer::new(rule, part))
+        Self::of(world, layout.into(), micro_batches, |part| Ok(Optimizer::new(rule, part)?))
     }
 
     /// For parameters in groups, whose ranges are those of the whole.
@@ -67,14 +67,15 @@ impl<R: Recorded> Sharded<R> {
         layout: impl Into<Layout>,
         micro_batches: usize,
     ) -> Result<Self, Error> {
-        Self::of(world, layout.into(), micro_batches, |part| Optimizer::with_groups(groups, part))
+        Self::of(world, layout.into(), micro_batches, |part| Ok(Optimizer::with_groups(groups, part)?))
     }
 
-    fn of(
+    /// Of what all ranks make for their own parts.
+    pub(crate) fn of(
         world: &impl Communicator,
         layout: Layout,
         micro_batches: usize,
-        make: impl FnOnce(Layout) -> Result<Optimizer<R>, lanestep::Error>,
+        make: impl FnOnce(Layout) -> Result<Optimizer<R>, Error>,
     ) -> Result<Self, Error> {
         let world = world.duplicate();
         let (rank, ranks, len) = (world.rank() as usize, world.size() as usize, layout.len());
@@ -163,10 +164,7 @@ impl<R: Recorded> Sharded<R> {
         pipeline: &Pipeline,
     ) -> Result<Intent, Error> {
         self.gradients.check()?;
-        let (expected, found) = (self.exchange.cut.len, params.len());
-        if found != expected {
-            return Err(lanestep::Error::Length { what: "params", expected, found }.into());
-        }
+        self.check_lens(lens)?;
         let own = self.exchange.own();
         let first = own.start..own.end.min(own.start + Layout::LEAF);
         self.optimizer.in_parts(pipeline)?.measure(own.start, &mut params.alone(first))?;
@@ -191,9 +189,15 @@ impl<R: Recorded> Sharded<R> {
         if let Some(digest) = self.digest {
             return Ok(digest);
         }
-        let digest = XxHash3_64::oneshot(record(&self.optimizer)?.to_string().as_bytes());
+        let (digest, _) = self.record()?;
         self.digest = Some(digest);
         Ok(digest)
+    }
+
+    /// What the optimizer is, and a digest of it.
+    pub(crate) fn record(&self) -> Result<(u64, Value), Error> {
+        let record = record(&self.optimizer)?;
+        Ok((XxHash3_64::oneshot(record.to_string().as_bytes()), record))
     }
 
     /// What must be alike.
@@ -228,6 +232,43 @@ impl<R> Sharded<R> {
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.exchange.own()
+    }
+
+    /// The same of all ranks.
+    pub(crate) fn ranges(&self) -> Vec<Range<usize>> {
+        let cut = self.exchange.cut;
+        (0..cut.ranks).map(|rank| cut.own(rank)).collect()
+    }
+
+    pub(crate) const fn world(&self) -> &SimpleCommunicator {
+        &self.world
+    }
+
+    /// Whether slices of these lengths are all parameters: where the layout has names, its tensors, or one slice of all.
+    pub(crate) fn check_lens(&self, lens: &[usize]) -> Result<(), Error> {
+        let (layout, found) = (self.optimizer.layout(), lens.iter().sum());
+        let expected = layout.whole();
+        let tensors = layout.iter().count();
+        if tensors == 0 || found == expected && lens.len() == 1 {
+            let wrong = lanestep::Error::Length { what: "params", expected, found };
+            return if found == expected { Ok(()) } else { Err(wrong.into()) };
+        }
+        for (index, (found, (name, range))) in lens.iter().zip(layout.iter()).enumerate() {
+            if *found != range.len() {
+                let (name, expected, found) = (name.to_owned(), range.len(), *found);
+                return Err(lanestep::Error::TensorLength { index, name, expected, found }.into());
+            }
+        }
+        if lens.len() != tensors {
+            return Err(lanestep::Error::TensorCount { expected: tensors, found: lens.len() }.into());
+        }
+        Ok(())
+    }
+
+    /// Brings to all ranks what each has in its range.
+    pub(crate) fn gather<P: Element>(&mut self, params: &mut Pieces<'_, '_, P>) {
+        self.exchange.step(&self.world, Source::None, params, |_, _, _| ());
+        self.compared = true;
     }
 
     /// Zeros, one for each parameter, to be filled with the gradients of one of [this rank's micro-batches](Self::micro_batches), in

@@ -7,6 +7,12 @@
 //! Each batch is cut into 8 micro-batches, which are shared out over the ranks; gradients are summed, clipped by their norm and stepped
 //! by AdamW, of whose state each rank keeps its part. Then rank 0 trains the same alone, and the job fails unless it arrives at the
 //! same bits.
+//!
+//! With `--save PATH`, a place that all ranks see, it saves the run after each epoch. Stop it, and go on with any number of ranks:
+//!
+//! ```text
+//! mpirun -np 3 cargo run --release -p lanestep-mpi --example digits_mpi -- --resume PATH
+//! ```
 
 mod model;
 
@@ -29,37 +35,57 @@ const GOAL: f64 = 0.95;
 
 fn main() {
     run(|world| -> Result<()> {
+        let mut args = std::env::args().skip(1);
+        let (resume, path) = match (args.next().as_deref(), args.next(), args.next()) {
+            (None, ..) => (false, None),
+            (Some("--save"), Some(path), None) => (false, Some(path)),
+            (Some("--resume"), Some(path), None) => (true, Some(path)),
+            _ => return Err("usage: digits_mpi [--save PATH | --resume PATH]".into()),
+        };
         let digits = Digits::load();
-        let params = train(world, &digits)?;
-        if world.rank() > 0 {
-            return Ok(());
-        }
-        let alone = train(&SimpleCommunicator::self_comm(), &digits)?;
-        let ranks = world.size();
-        if !params.iter().map(|p| p.to_bits()).eq(alone.iter().map(|p| p.to_bits())) {
-            return Err(format!("-np {ranks} has other parameters than -np 1").into());
-        }
-        println!("With -np {ranks}, the {} parameters have the bits of -np 1.", params.len());
-        let accuracy = accuracy(&params, &digits.test);
-        println!("{:.2} % of the held-out digits are read right.", 100.0 * accuracy);
-        if accuracy < GOAL {
-            return Err("that is too little".into());
-        }
-        Ok(())
+        let mut params = initial_params();
+        let sharded = match &path {
+            Some(path) if resume => Sharded::load(world, path, params.len(), MICRO_BATCHES, &mut params)?,
+            _ => begin(world, params.len())?,
+        };
+        train(world, sharded, &mut params, &digits, path.as_deref())?;
+        if world.rank() == 0 { compare(world.size(), &params, &digits) } else { Ok(()) }
     });
 }
 
-/// The trained parameters, which all ranks of the communicator have.
-fn train(world: &SimpleCommunicator, digits: &Digits) -> Result<Vec<f32>> {
+fn begin(world: &SimpleCommunicator, params: usize) -> Result<Sharded<AdamW>> {
     let rule = AdamW { weight_decay: 0.1, ..AdamW::default() };
-    let steps_per_epoch = digits.train.len() / BATCH;
-    let schedule = Schedule::cosine(5e-3, EPOCHS * steps_per_epoch as u64).warmup(steps_per_epoch as u64);
-    let mean = Pipeline { scale: 1.0 / BATCH as f64, max_norm: Some(1.0), ..Pipeline::default() };
+    Ok(Sharded::new(world, rule, params, MICRO_BATCHES)?)
+}
 
-    let mut params = initial_params();
-    let mut sharded = Sharded::new(world, rule, params.len(), MICRO_BATCHES)?;
+/// With what rank 0 arrives at alone.
+fn compare(ranks: i32, params: &[f32], digits: &Digits) -> Result<()> {
+    let (me, mut alone) = (SimpleCommunicator::self_comm(), initial_params());
+    train(&me, begin(&me, alone.len())?, &mut alone, digits, None)?;
+    if !params.iter().map(|p| p.to_bits()).eq(alone.iter().map(|p| p.to_bits())) {
+        return Err(format!("-np {ranks} has other parameters than -np 1").into());
+    }
+    println!("With -np {ranks}, the {} parameters have the bits of -np 1.", params.len());
+    let accuracy = accuracy(params, &digits.test);
+    println!("{:.2} % of the held-out digits are read right.", 100.0 * accuracy);
+    if accuracy < GOAL { Err("that is too little".into()) } else { Ok(()) }
+}
+
+/// From where the run stands to the last epoch, after each of which it is saved, if a path is given.
+fn train(
+    world: &SimpleCommunicator,
+    mut sharded: Sharded<AdamW>,
+    params: &mut [f32],
+    digits: &Digits,
+    path: Option<&str>,
+) -> Result<()> {
+    let steps_per_epoch = (digits.train.len() / BATCH) as u64;
+    let schedule = Schedule::cosine(5e-3, EPOCHS * steps_per_epoch).warmup(steps_per_epoch);
+    let mean = Pipeline { scale: 1.0 / BATCH as f64, max_norm: Some(1.0), ..Pipeline::default() };
+    let begun = sharded.optimizer().steps() / steps_per_epoch;
     let bar = progress_bar(world)?;
-    for epoch in 0..EPOCHS {
+    bar.set_position(begun);
+    for epoch in begun..EPOCHS {
         let mut images: Vec<&Image> = digits.train.iter().collect();
         fastrand::Rng::with_seed(epoch).shuffle(&mut images); // alike on all ranks
         let mut norm = 0.0;
@@ -67,18 +93,21 @@ fn train(world: &SimpleCommunicator, digits: &Digits) -> Result<Vec<f32>> {
             for micro_batch in sharded.micro_batches() {
                 let grads = sharded.grads(micro_batch)?;
                 for image in &batch[micro_batch * MICRO_BATCH..][..MICRO_BATCH] {
-                    add_grads(&params, image, grads);
+                    add_grads(params, image, grads);
                 }
             }
             sharded.set_lr(schedule.lr(sharded.optimizer().steps()))?;
-            let report = sharded.step(&mut params, &mean)?;
+            let report = sharded.step(params, &mean)?;
             norm = report.grads.map_or(f64::NAN, |grads| grads.norm);
+        }
+        if let Some(path) = path {
+            sharded.save(path, params)?;
         }
         bar.set_message(format!("gradient norm {norm:.3}"));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(params)
+    Ok(())
 }
 
 /// Of rank 0 alone, on stdout: that is a terminal under mpirun, and stderr is not.

@@ -6,10 +6,12 @@ mod bits;
 mod faults;
 mod model;
 mod refused;
+mod saved;
 
 use mpi::topology::SimpleCommunicator;
-use std::env;
-use std::process::{Command, Output, exit};
+use std::path::Path;
+use std::process::{self, Command, Output, exit};
+use std::{env, fs};
 
 /// Says to a rank which case it is to run.
 const CASE: &str = "LANESTEP_MPI_CASE";
@@ -42,6 +44,11 @@ const CASES: &[Case] = &[
     },
     Case { name: "error", ranks: &[3], body: faults::error, fails: &["rank 2: there is no data"] },
     Case { name: "killed", ranks: &[2], body: faults::killed, fails: &["mpirun"] },
+    // Each job goes on from what the one before has left.
+    Case { name: "handed on", ranks: &[4, 3, 1, 8], body: saved::handed_on, fails: &[] },
+    Case { name: "run killed", ranks: &[3], body: saved::killed, fails: &["mpirun"] },
+    Case { name: "run resumed", ranks: &[2, 1, 5], body: saved::resumed, fails: &[] },
+    Case { name: "not saved", ranks: &[2, 3], body: saved::refused, fails: &[] },
 ];
 
 fn main() {
@@ -53,12 +60,14 @@ fn main() {
     if Command::new("mpirun").arg("--version").output().is_err() {
         return println!("SKIPPED: all of {}, as there is no mpirun", env!("CARGO_CRATE_NAME"));
     }
+    let folder = env::temp_dir().join(format!("lanestep-mpi-{}", process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
     let mut failed = false;
     for case in
         CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(name)))
     {
         for ranks in case.ranks {
-            let Output { status, stdout, stderr } = job(case.name, *ranks);
+            let Output { status, stdout, stderr } = job(case.name, *ranks, &folder);
             let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
             let said = case.fails.iter().all(|text| err.contains(text));
             let ok = status.success() == case.fails.is_empty() && said && !err.contains("timed out");
@@ -69,10 +78,11 @@ fn main() {
             }
         }
     }
+    fs::remove_dir_all(folder).expect("the folder");
     exit(i32::from(failed));
 }
 
-fn job(case: &str, ranks: usize) -> Output {
+fn job(case: &str, ranks: usize, folder: &Path) -> Output {
     Command::new("mpirun")
         .args(["--oversubscribe", "--timeout", "300", "-np", &ranks.to_string()])
         .arg(env::current_exe().expect("this test"))
@@ -82,6 +92,7 @@ fn job(case: &str, ranks: usize) -> Output {
         .env("RAYON_NUM_THREADS", "2")
         .env("RUST_BACKTRACE", "0")
         .env(CASE, case)
+        .env(saved::FOLDER, folder)
         .output()
         .expect("mpirun")
 }
