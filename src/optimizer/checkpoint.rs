@@ -171,11 +171,13 @@ impl<F: Read + Seek> Checkpoint<F> {
     }
 
     /// What the parameters are.
+    #[must_use]
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// How many steps had been taken.
+    #[must_use]
     pub const fn steps(&self) -> u64 {
         self.record.steps
     }
@@ -285,6 +287,7 @@ impl<F: Read + Seek> Checkpoint<F> {
     }
 
     /// Whether the trainer has added anything. What comes from PyTorch has nothing.
+    #[must_use]
     pub fn has_extra(&self) -> bool {
         self.parts.iter().any(|part| part.tensors.has(EXTRA))
     }

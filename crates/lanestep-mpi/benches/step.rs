@@ -1,11 +1,12 @@
 //! A sharded step beside the same of MPI's own collectives: `MPI_Reduce_scatter_block`, AdamW over this rank's part, `MPI_Allgather`.
 //!
-//! `cargo bench -p lanestep-mpi` starts itself on one rank and on two, over 2^24 parameters each: half a minute, and 700 MB. Both are timed in
+//! `cargo bench -p lanestep-mpi` starts itself on one rank and on two, over 2^24 parameters each, and on up to four to look how much memory they
+//! take: half a minute, and 700 MB. Both are timed in
 //! turns; times are medians of the slowest rank, with the least and the largest ratio of a turn in parentheses. Once, the results are
 //! compared: with a micro-batch a rank and two ranks at most, there is but one order of sums.
 
 use lanestep::{AdamW, Optimizer, Pipeline};
-use lanestep_mpi::{Sharded, run};
+use lanestep_mpi::{Sharded, Times, run};
 use mpi::collective::SystemOperation;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives};
@@ -13,23 +14,26 @@ use std::env;
 use std::process::{Command, exit};
 use std::time::Instant;
 
-/// Says to a rank how many parameters there are.
+/// Says to a rank how many parameters there are, to be timed or to be held.
 const LEN: &str = "LANESTEP_MPI_BENCH";
+const HELD: &str = "LANESTEP_MPI_BENCH_HELD";
 
 fn main() {
-    if let Ok(len) = env::var(LEN) {
-        let len = len.parse().expect("a number");
-        return run(|world| {
-            bench(world, len);
-            Ok::<_, String>(())
-        });
+    for (name, body) in [(LEN, bench as fn(&SimpleCommunicator, usize)), (HELD, hold)] {
+        if let Ok(len) = env::var(name) {
+            let len = len.parse().expect("a number");
+            return run(|world| {
+                body(world, len);
+                Ok::<_, String>(())
+            });
+        }
     }
     if Command::new("mpirun").arg("--version").output().is_err() {
         return println!("SKIPPED: there is no mpirun");
     }
     // Without the argument that `cargo bench` gives, it is a test.
     let len = if env::args().any(|arg| arg == "--bench") { 1 << 24 } else { 1 << 16 };
-    for ranks in ["1", "2"] {
+    for (ranks, what) in [("1", LEN), ("2", LEN), ("1", HELD), ("2", HELD), ("4", HELD)] {
         let status = Command::new("mpirun")
             .args(["--oversubscribe", "-np", ranks])
             .arg(env::current_exe().expect("this bench"))
@@ -37,7 +41,7 @@ fn main() {
             .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
             .env("OMPI_MCA_mpi_yield_when_idle", "1")
             .env("RAYON_NUM_THREADS", "1")
-            .env(LEN, len.to_string())
+            .env(what, len.to_string())
             .status()
             .expect("mpirun");
         if !status.success() {
@@ -73,7 +77,8 @@ fn bench(world: &SimpleCommunicator, len: usize) {
 
         let clock = Clock::start(world);
         sharded.step(&mut params, &Pipeline::default()).expect("all are alike");
-        shardeds.push(clock.seconds());
+        let Times { exchange, step, gather } = sharded.times();
+        shardeds.push([clock.seconds(), exchange.as_secs_f64(), step.as_secs_f64(), gather.as_secs_f64()]);
     }
     let same = params.iter().zip(&plain).all(|(a, b)| a.to_bits() == b.to_bits());
     assert!(same, "the sharded step has other bits");
@@ -84,20 +89,40 @@ fn bench(world: &SimpleCommunicator, len: usize) {
         world.all_reduce_into(&times[..], &mut all[..], SystemOperation::max());
         all
     };
-    let plains = slowest(plains.into_iter().flatten().collect());
-    let (plains, _) = plains.as_chunks::<4>();
-    let shardeds = slowest(shardeds);
+    let [plains, shardeds] = [plains, shardeds].map(|times| slowest(times.into_iter().flatten().collect()));
+    let [(plains, _), (shardeds, _)] = [&plains, &shardeds].map(|times| times.as_chunks::<4>());
     if rank == 0 {
-        let ms = |seconds: f64| seconds * 1e3;
-        let of = |k: usize| ms(median(plains.iter().map(|plain| plain[k]).collect()));
-        println!("{len} parameters on {ranks} ranks");
-        println!("  Reduce_scatter_block {:6.1} ms, step {:.1} ms, Allgather {:.1} ms", of(1), of(2), of(3));
-        println!("  together             {:6.1} ms", of(0));
-        println!("  Sharded::step        {:6.1} ms", ms(median(shardeds.clone())));
-        let mut ratios: Vec<f64> = shardeds.iter().zip(plains).map(|(ours, plain)| ours / plain[0]).collect();
+        println!("{len} parameters on {ranks} ranks, ms: exchange, step, gather, and all");
+        for (name, times) in [("MPI and a step", plains), ("Sharded::step", shardeds)] {
+            let of = |k: usize| 1e3 * median(times.iter().map(|time| time[k]).collect());
+            println!("  {name:<15}{:7.1}{:7.1}{:7.1}{:7.1}", of(1), of(2), of(3), of(0));
+        }
+        let mut ratios: Vec<f64> =
+            shardeds.iter().zip(plains).map(|(ours, plain)| ours[0] / plain[0]).collect();
         ratios.sort_by(f64::total_cmp);
         let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
-        println!("  ratio                {:6.2} ({least:.2} to {most:.2})", median(ratios));
+        println!("  ratio{:38.2} ({least:.2} to {most:.2})", median(ratios));
+    }
+}
+
+/// Says how much memory a rank takes, on Linux.
+fn hold(world: &SimpleCommunicator, len: usize) {
+    let peak = || -> Option<f64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        kib.trim().strip_suffix(" kB")?.parse().ok()
+    };
+    let before = peak();
+    let (rank, ranks) = (world.rank() as usize, world.size() as usize);
+    let mut sharded = Sharded::new(world, AdamW::default(), len, ranks).expect("alike on all");
+    let mut params = vec![0.5_f32; len];
+    for _ in 0..2 {
+        sharded.grads(rank).expect("its micro-batch").fill(0.5);
+        sharded.step(&mut params, &Pipeline::default()).expect("all are alike");
+    }
+    if let (0, Some((before, after))) = (rank, before.zip(peak())) {
+        let bytes = (after - before) * 1024.0 / len as f64;
+        println!("{len} parameters on {ranks} ranks, bytes each on one: {bytes:.1}");
     }
 }
 

@@ -55,9 +55,8 @@ pub(crate) fn from_first<T: Serialize + DeserializeOwned>(
     make: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let made = if world.rank() == 0 { make().map(Some) } else { Ok(None) };
-    let bytes = made.as_ref().ok().map(|made| json!(made).to_string().into_bytes());
-    elsewhere(world, made.map(drop))?;
-    let text = broadcast(world, bytes.unwrap_or_default());
+    let made = elsewhere(world, made)?;
+    let text = broadcast(world, json!(made).to_string().into_bytes());
     Ok(serde_json::from_slice(&text).expect("what rank 0 has written"))
 }
 
@@ -72,13 +71,13 @@ fn broadcast(world: &SimpleCommunicator, mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// This rank's error, or that of the first other that has one.
-pub(crate) fn elsewhere(world: &SimpleCommunicator, here: Result<(), Error>) -> Result<(), Error> {
+pub(crate) fn elsewhere<T>(world: &SimpleCommunicator, here: Result<T, Error>) -> Result<T, Error> {
     let message = here.as_ref().err().map(ToString::to_string);
     let messages = all_texts(world, &message.unwrap_or_default());
-    here?;
+    let here = here?;
     match messages.into_iter().enumerate().find(|(_, message)| !message.is_empty()) {
         Some((rank, message)) => Err(Error::Elsewhere { rank, message }),
-        None => Ok(()),
+        None => Ok(here),
     }
 }
 

@@ -132,32 +132,29 @@ impl<R: Recorded> Sharded<R> {
     ) -> Result<(Self, T), Error> {
         let (path, layout) = (path.as_ref(), layout.into());
         let index = from_first(&world.duplicate(), || read(path))?;
-        let mut checkpoint = None;
-        let mut sharded = Self::of(world, layout, micro_batches, |part| {
+        let first = beside(path, &index.parts[0].file);
+        let open = |own: &Range<usize>| -> Result<_, Error> {
             // Not all files of all ranks.
-            let own = part.places();
             let has = |part: &&Part| part.start < own.end && own.start < part.end;
-            let files =
-                index.parts.iter().filter(has).map(|part| beside(path, &part.file)).collect::<Vec<_>>();
-            let files = if files.is_empty() { vec![beside(path, &index.parts[0].file)] } else { files };
-            let checkpoint = checkpoint.insert(Checkpoint::open_parts(files)?);
-            Ok(checkpoint.optimizer(part)?)
-        })?;
-        let mut pieces = Pieces::new(params);
-        let own = sharded.range();
-        let read = || {
+            let mut files: Vec<_> =
+                index.parts.iter().filter(has).map(|part| beside(path, &part.file)).collect();
+            if files.is_empty() {
+                files.push(first.clone());
+            }
+            Ok(Checkpoint::open_parts(files)?)
+        };
+        let make = |part: Layout| Ok(open(&part.places())?.optimizer(part)?);
+        let mut sharded = Self::of(world, layout, micro_batches, make)?;
+        let (mut pieces, own) = (Pieces::new(params), sharded.range());
+        let mut read = || {
             sharded.check_lens(&pieces.lens())?;
-            let (layout, tensors) = (sharded.optimizer().layout(), &mut pieces.alone(own));
-            let checkpoint = checkpoint.as_mut().expect("it was opened to make the optimizer");
-            checkpoint.params_of(layout, tensors)?;
-            Ok(Checkpoint::open(beside(path, &index.parts[0].file))?.extra()?)
+            open(&own)?.params_of(sharded.optimizer().layout(), &mut pieces.alone(own.clone()))?;
+            Ok(Checkpoint::open(&first)?.extra()?)
         };
         let extra = read();
-        let mut failed = Ok(());
-        let extra = extra.map_err(|error| failed = Err(error)).ok();
-        elsewhere(sharded.world(), failed)?;
+        let extra = elsewhere(sharded.world(), extra)?;
         sharded.gather(&mut pieces);
-        Ok((sharded, extra.expect("no rank has failed")))
+        Ok((sharded, extra))
     }
 }
 

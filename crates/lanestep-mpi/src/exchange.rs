@@ -13,6 +13,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::CommunicatorCollectives;
 use std::mem::swap;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// Moves gradients and parameters between ranks, in rounds of which several are under way at once.
 #[derive(Debug)]
@@ -24,6 +25,27 @@ pub(crate) struct Exchange {
     /// How they become one.
     joins: Vec<(usize, usize)>,
     buffers: Buffers,
+    /// Since they were last forgotten.
+    pub(crate) times: Times,
+}
+
+/// Where the time of a step goes, on one rank. What is under way while others are stepped takes no time of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Gradients to be packed, and waited for.
+    pub exchange: Duration,
+    /// Gradients to be summed and measured, and parameters to be stepped.
+    pub step: Duration,
+    /// Parameters to be waited for, and put to their places.
+    pub gather: Duration,
+}
+
+/// Adds the time that something takes.
+fn timed<T>(time: &mut Duration, what: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let found = what();
+    *time += start.elapsed();
+    found
 }
 
 /// They stay from step to step.
@@ -64,7 +86,7 @@ impl Exchange {
         let counts: Vec<_> = roots.iter().map(Vec::len).collect();
         let joins = tree::joins(roots.into_iter().flatten());
         let cut = cut(&counts, len, bucket)?;
-        Ok(Self { rank, cut, roots: counts, joins, buffers: Buffers::default() })
+        Ok(Self { rank, cut, roots: counts, joins, buffers: Buffers::default(), times: Times::default() })
     }
 
     /// Goes on in rounds of about so many elements of all ranks together.
@@ -91,27 +113,31 @@ impl Exchange {
         spare: &mut [f32],
         mut found: impl FnMut(Range<usize>, &[f32]),
     ) {
-        let Self { rank, cut, roots, joins, buffers } = self;
+        let Self { rank, cut, roots, joins, buffers, times } = self;
         let Buffers { out, coming, here, .. } = buffers;
         let (own, rounds) = (cut.own(*rank), cut.rounds());
         for round in 0..=rounds {
             let exchanged = round < rounds;
             if exchanged {
-                pack(cut, round, sums, out);
+                timed(&mut times.exchange, || pack(cut, round, sums, out));
                 coming.expect_sums(cut.part(*rank, round).len(), roots);
             }
             let (sent, mut received) = (out.sent(), coming.received());
             let collected = scope(|scope| {
-                let _exchange = exchanged.then(|| {
+                let exchange = exchanged.then(|| {
                     let request = world.immediate_all_to_all_varcount_into(scope, &sent, &mut received);
                     WaitGuard::from(request)
                 });
-                round.checked_sub(1).map(|before| {
-                    let part = cut.part(*rank, before);
-                    let grads = sum(joins, part.len(), here);
-                    found(part.clone(), grads);
-                    (part, grads)
-                })
+                let collected = round.checked_sub(1).map(|before| {
+                    timed(&mut times.step, || {
+                        let part = cut.part(*rank, before);
+                        let grads = sum(joins, part.len(), here);
+                        found(part.clone(), grads);
+                        (part, grads)
+                    })
+                });
+                timed(&mut times.exchange, || drop(exchange));
+                collected
             });
             if let Some((part, grads)) = collected {
                 kept(sums, spare, &own)[part.start - own.start..][..part.len()].copy_from_slice(grads);
@@ -129,7 +155,7 @@ impl Exchange {
         params: &mut Pieces<'_, '_, P>,
         mut step: impl FnMut(Range<usize>, &mut Pieces<'_, '_, P>, &[f32]),
     ) {
-        let Self { rank, cut, roots, joins, buffers } = self;
+        let Self { rank, cut, roots, joins, buffers, times } = self;
         let Buffers { out, coming, here, stepped, leaving, back } = buffers;
         let (own, rounds) = (cut.own(*rank), cut.rounds());
         for round in 0..rounds + 2 {
@@ -140,7 +166,7 @@ impl Exchange {
             let (to_step, gathered) =
                 (round.checked_sub(1).filter(|round| *round < rounds), round.checked_sub(2));
             if let Some(sums) = sums {
-                pack(cut, round, sums, out);
+                timed(&mut times.exchange, || pack(cut, round, sums, out));
                 coming.expect_sums(cut.part(*rank, round).len(), roots);
             }
             if let Some(round) = gathered {
@@ -148,40 +174,54 @@ impl Exchange {
             }
             let (sent, mut received, mut back_here) = (out.sent(), coming.received(), back.received());
             scope(|scope| {
-                let _exchange = sums.map(|_| {
+                let exchange = sums.map(|_| {
                     let request = world.immediate_all_to_all_varcount_into(scope, &sent, &mut received);
                     WaitGuard::from(request)
                 });
-                let _gather = gathered.map(|_| {
+                let gather = gathered.map(|_| {
                     let request =
                         world.immediate_all_gather_varcount_into(scope, &leaving[..], &mut back_here);
                     WaitGuard::from(request)
                 });
                 if let Some(round) = to_step {
-                    let part = cut.part(*rank, round);
-                    let grads = match grads {
-                        Source::Sums(_) => sum(joins, part.len(), here),
-                        Source::Own(grads) => &grads[part.start - own.start..][..part.len()],
-                        Source::None => &[],
-                    };
-                    step(part.clone(), params, grads);
-                    params.get(part, stepped);
+                    timed(&mut times.step, || {
+                        let part = cut.part(*rank, round);
+                        let grads = match grads {
+                            Source::Sums(_) => sum(joins, part.len(), here),
+                            Source::Own(grads) => &grads[part.start - own.start..][..part.len()],
+                            Source::None => &[],
+                        };
+                        step(part.clone(), params, grads);
+                        params.get(part, stepped);
+                    });
                 }
+                timed(&mut times.gather, || drop(gather));
+                timed(&mut times.exchange, || drop(exchange));
             });
             if let Some(round) = gathered {
-                let mut bytes = &back.numbers[..];
-                for from in 0..cut.ranks {
-                    let part = cut.part(from, round);
-                    let (here, rest) = bytes.split_at(part.len() * size_of::<P>());
-                    if from != *rank {
-                        params.put(part, here);
-                    }
-                    bytes = rest;
-                }
+                timed(&mut times.gather, || put_back(cut, *rank, round, &back.numbers, params));
             }
             swap(coming, here);
             swap(stepped, leaving);
         }
+    }
+}
+
+/// Puts the parameters of other ranks to their places.
+fn put_back<P: Element>(
+    cut: &Cut,
+    rank: usize,
+    round: usize,
+    mut bytes: &[u8],
+    params: &mut Pieces<'_, '_, P>,
+) {
+    for from in 0..cut.ranks {
+        let part = cut.part(from, round);
+        let (here, rest) = bytes.split_at(part.len() * size_of::<P>());
+        if from != rank {
+            params.put(part, here);
+        }
+        bytes = rest;
     }
 }
 

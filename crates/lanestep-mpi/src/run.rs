@@ -4,6 +4,7 @@ use mpi::Threading;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::Communicator;
 use std::fmt::Display;
+use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::thread;
 
@@ -50,7 +51,8 @@ pub fn run<E: Display>(body: impl FnOnce(&SimpleCommunicator) -> Result<(), E>) 
     match catch_unwind(AssertUnwindSafe(|| body(&world))) {
         Ok(Ok(())) => (),
         Ok(Err(error)) => {
-            eprintln!("rank {rank}: {error}");
+            // At once, as all ranks write to one place.
+            let _ = stderr().write_all(format!("rank {rank}: {error}\n").as_bytes());
             world.abort(FAILED);
         }
         Err(_) => world.abort(PANICKED),

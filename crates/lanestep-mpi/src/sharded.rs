@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::agree::{Intent, agree};
 use crate::cut::share;
-use crate::exchange::{Exchange, Source};
+use crate::exchange::{Exchange, Source, Times};
 use crate::gradients::Gradients;
 use crate::pieces::Pieces;
 use crate::step::take;
@@ -46,7 +46,7 @@ impl<R: Recorded> Sharded<R> {
     /// the communicator call it together.
     ///
     /// # Errors
-    /// As [`Optimizer::new`]; [`Error::NoMicroBatches`], [`Error::TooMany`], [`Error::Record`]; [`Error::Unlike`] and
+    /// As [`Optimizer::new`]; [`Error::NoMicroBatches`], [`Error::TooMany`], [`Error::Checkpoint`]; [`Error::Unlike`] and
     /// [`Error::Elsewhere`] if other ranks have other rules, lengths or numbers of micro-batches.
     pub fn new(
         world: &impl Communicator,
@@ -269,6 +269,12 @@ impl<R> Sharded<R> {
     pub(crate) fn gather<P: Element>(&mut self, params: &mut Pieces<'_, '_, P>) {
         self.exchange.step(&self.world, Source::None, params, |_, _, _| ());
         self.compared = true;
+    }
+
+    /// Where the time of the last step went, on this rank.
+    #[must_use]
+    pub const fn times(&self) -> Times {
+        self.exchange.times
     }
 
     /// Zeros, one for each parameter, to be filled with the gradients of one of [this rank's micro-batches](Self::micro_batches), in

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::agree::all;
-use crate::exchange::{Exchange, Source, kept};
+use crate::exchange::{Exchange, Source, Times, kept};
 use crate::pieces::Pieces;
 use lanestep::{Element, InParts, Magnitude, OpenLeaf, Pipeline, Report, Rule, Tensor};
 use mpi::topology::SimpleCommunicator;
@@ -19,6 +19,7 @@ pub(crate) fn take<R: Rule, P: Element>(
     sums: &mut [Vec<f32>],
 ) -> Result<Report, Error> {
     let own = exchange.own();
+    exchange.times = Times::default();
     let mut failed = Ok(());
     let mut note = |result: Result<(), lanestep::Error>| failed = failed.clone().and(result);
     let mut spare = Vec::new();
