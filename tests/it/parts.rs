@@ -264,3 +264,126 @@ fn groups_of_several_rules_have_the_bits_of_the_whole() {
         check(seed, &rules[..2 + (seed % 2) as usize]);
     }
 }
+
+/// With the bits of its places, and a norm of its own gradients.
+#[test]
+fn a_part_is_an_optimizer_by_itself() {
+    let (len, part) = (3 * LEAF, LEAF..2 * LEAF);
+    let rng = &mut fastrand::Rng::with_seed(5);
+    let groups = || {
+        let sgd = Sgd { momentum: 0.9, ..Sgd::default() };
+        let cut = LEAF + 1000;
+        [Group::new(AnyRule::from(AdamW::default()), 0..cut), Group::new(sgd.into(), cut..len)]
+    };
+    let make = |layout: Layout| {
+        let mut optimizer = Optimizer::with_groups(groups(), layout).unwrap();
+        optimizer.set_state_format(None, Format::Block8).unwrap();
+        optimizer.set_rounding(Rounding::Stochastic { seed: 1 });
+        optimizer.set_ema(0.5).unwrap();
+        optimizer
+    };
+    let (mut whole, mut own) = (make(len.into()), make(Layout::from(len).part(part.clone()).unwrap()));
+    let start = ordinary(rng, len);
+    let (mut expected, mut found) = (start.clone(), start[part.clone()].to_vec());
+    for _ in 0..3 {
+        let grads = ordinary(rng, len);
+        whole.step(&mut expected, &grads).unwrap();
+        own.step(&mut found, &grads[part.clone()]).unwrap();
+        assert_bits(&found, &expected[part.clone()], &"params");
+    }
+    assert_eq!(own.ema(), whole.ema().map(|ema| &ema[part.clone()]));
+    // State is that of the part, in and out, and stays with a switch.
+    let read = |optimizer: &Optimizer<AnyRule>, name| crate::formats::read(optimizer, name);
+    for name in ["exp_avg", "exp_avg_sq", "momentum_buffer"] {
+        assert_eq!(read(&own, name), read(&whole, name)[part.clone()], "{name}");
+        let numbers = read(&own, name);
+        own.set_state(name, &numbers).unwrap();
+        assert_eq!(read(&own, name), numbers);
+    }
+    let not_zero = vec![1.0; LEAF];
+    let stateless = own.set_state("exp_avg", &not_zero).unwrap_err();
+    assert_eq!(stateless, Error::Stateless { group: 1, name: "exp_avg", first: LEAF + 1000 });
+    for optimizer in [&mut own, &mut whole] {
+        optimizer.set_rule(1, AdamW::default()).unwrap();
+        optimizer.set_state_format(None, Format::Bf16).unwrap();
+    }
+    assert_eq!(own.state_names().collect::<Vec<_>>(), ["exp_avg", "exp_avg_sq"]);
+    assert_eq!(read(&own, "exp_avg"), read(&whole, "exp_avg")[part.clone()]);
+
+    let report = own
+        .step_with(
+            &mut [Tensor::new(&mut found, &not_zero)],
+            &Pipeline { max_norm: Some(1.0), ..Pipeline::default() },
+        )
+        .unwrap();
+    assert_eq!(report.norm(), Some((LEAF as f64).sqrt()));
+    let nan: Vec<f32> = (0..LEAF).map(|i| if i == 7 { f32::NAN } else { 1.0 }).collect();
+    let pipeline = Pipeline { non_finite: NonFinite::Error, ..Pipeline::default() };
+    let error = own.step_with(&mut [Tensor::new(&mut found, &nan)], &pipeline).unwrap_err();
+    assert_eq!(error, Error::NonFinite { count: 1, first: LEAF + 7, tensor: None });
+}
+
+#[test]
+fn what_is_no_part_and_what_has_not_been_told_is_refused() {
+    let layout = Layout::new([("a", LEAF + 5), ("b", LEAF)]).unwrap();
+    let len = layout.len();
+    let of = (0, len);
+    for (start, end) in [(1, LEAF), (0, LEAF + 5), (LEAF, len + 1), (LEAF, 0), (len, len + 1)] {
+        assert_eq!(layout.part(start..end).unwrap_err(), Error::Part { start, end, of });
+    }
+    let part = layout.part(LEAF..len).unwrap();
+    assert_eq!(part.part(0..LEAF).unwrap_err(), Error::Part { start: 0, end: LEAF, of: (LEAF, len) });
+    assert_eq!((part.whole(), part.places(), part.len()), (len, LEAF..len, len - LEAF));
+
+    let make = |rule: AnyRule| Optimizer::new(rule, &part).unwrap();
+    let mut optimizer = make(AdamW::default().into());
+    let (mut params, grads) = (vec![1.0_f32; len - LEAF], vec![0.5_f32; len - LEAF]);
+    let clipped = Pipeline { max_norm: Some(1.0), measure_update: true, ..Pipeline::default() };
+    let mut step = optimizer.in_parts(&clipped).unwrap();
+    let gradients = Error::Unmeasured { what: "gradients" };
+    let tensors = &mut [Tensor::new(&mut params, &grads)];
+    assert_eq!(step.step(LEAF, tensors), Err(gradients.clone()));
+    let place = |start| Error::Part { start, end: start + len - LEAF, of: (LEAF, len) };
+    assert_eq!(step.measure(0, tensors).unwrap_err(), place(0));
+    assert_eq!(step.measure(2 * LEAF, tensors).unwrap_err(), place(2 * LEAF));
+    let own = step.measure(LEAF, tensors).unwrap();
+    assert_eq!(own.len(), 2);
+    let what = "the list of sums of gradients";
+    assert_eq!(step.decide(&own), Err(Error::Length { what, expected: 3, found: 2 }));
+    assert!(step.decide(&[own[0], own[0], own[1]]).unwrap());
+    assert!(step.gradients().is_some());
+    assert_eq!(
+        step.step(usize::MAX, tensors).unwrap_err(),
+        Error::Part { start: usize::MAX, end: usize::MAX, of: (LEAF, len) }
+    );
+    let (mut ten, nine) = ([1.0_f32; 10], [0.5_f32; 9]);
+    let short = &mut [Tensor::new(&mut ten, &nine)];
+    assert_eq!(
+        step.step(LEAF, short).unwrap_err(),
+        Error::Tensor { index: 0, name: None, params: 10, grads: 9 }
+    );
+    let changes = step.step(LEAF, tensors).unwrap();
+    let what = "the list of changes";
+    assert_eq!(step.finish(&changes), Err(Error::Length { what, expected: 3, found: 2 }));
+    // That was none, nor is one that is dropped.
+    assert_eq!(optimizer.steps(), 0);
+    drop(optimizer.in_parts(&clipped).unwrap());
+    assert_eq!(optimizer.in_parts(&clipped).unwrap().finish(&[]), Err(gradients));
+    let wrong = Pipeline { scale: -1.0, ..Pipeline::default() };
+    assert!(matches!(optimizer.in_parts(&wrong), Err(Error::Hyperparameter { name: "scale", .. })));
+    assert_eq!(optimizer.steps(), 0);
+
+    let mut optimizer = make(Lamb::default().into());
+    assert!(matches!(optimizer.in_parts(&clipped), Err(Error::LayerwiseUpdate)));
+    let plain = Pipeline::default();
+    let mut step = optimizer.in_parts(&plain).unwrap();
+    let mut params = vec![1.0_f32; len - LEAF];
+    let tensors = &mut [Tensor::new(&mut params, &grads)];
+    assert_eq!(step.step(LEAF, tensors), Err(Error::Unmeasured { what: "layers" }));
+    let what = "the list of tensors";
+    assert_eq!(step.set_layers(&[1, 2]), Err(Error::Length { what, expected: len, found: 3 }));
+    step.set_layers(&[LEAF + 5, LEAF]).unwrap();
+    let what = "the list of sums of layers";
+    assert_eq!(step.know_layers(&[[0.0; 2]; 2]), Err(Error::Length { what, expected: 3, found: 2 }));
+    assert!(params.iter().all(|p| *p == 1.0));
+}

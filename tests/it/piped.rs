@@ -448,7 +448,12 @@ impl Way {
             });
             (rest, rest_grads, start) = (after, after_grads, cut);
         }
-        let result = optimizer.step_with(&mut tensors, pipeline);
+        let in_parts = self.zeroing.is_none() && self.cuts.len() % 2 == 0;
+        let result = if in_parts && optimizer.in_parts(pipeline).err() != Some(Error::LayerwiseUpdate) {
+            self.in_one_part(optimizer, &mut tensors, pipeline, grads.len())
+        } else {
+            optimizer.step_with(&mut tensors, pipeline)
+        };
         start = 0;
         for (i, &cut) in self.cuts.iter().chain(&[grads.len()]).enumerate() {
             let zeroed = zeroes(i) && self.idle != Some(i % 3) && result.is_ok();
@@ -457,6 +462,31 @@ impl Way {
             start = cut;
         }
         result
+    }
+
+    /// What processes do together, by one that has all.
+    fn in_one_part(
+        &self,
+        optimizer: &mut Optimizer<AnyRule>,
+        tensors: &mut [Tensor<'_>],
+        pipeline: &Pipeline,
+        len: usize,
+    ) -> std::result::Result<Report, Error> {
+        let mut step = optimizer.in_parts(pipeline)?;
+        if step.measures() {
+            let leaves = step.measure(0, tensors)?;
+            if !step.decide(&leaves)? {
+                return step.finish(&[]);
+            }
+        }
+        if step.is_layerwise() {
+            let (starts, ends) = ([0].iter().chain(&self.cuts), self.cuts.iter().chain([&len]));
+            step.set_layers(&starts.zip(ends).map(|(start, end)| end - start).collect::<Vec<_>>())?;
+            let leaves = step.layer_leaves(tensors, &step.open_leaf(tensors)?)?;
+            step.know_layers(&leaves)?;
+        }
+        let changes = step.step(0, tensors)?;
+        step.finish(&changes)
     }
 }
 
