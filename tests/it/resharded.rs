@@ -5,7 +5,9 @@ use crate::formats::Numbers;
 use crate::parts::{Model, piece, tensors};
 use core::ops::Range;
 use lanestep::checkpoint::{Checkpoint, Error, Snapshot};
-use lanestep::{Adam, AdamW, AnyRule, Lamb, Layout, Optimizer, Pipeline, Sgd, Tensor};
+use lanestep::{
+    Adam, AdamW, AnyRule, Format, Group, Lamb, Layout, Optimizer, Pipeline, Rounding, Sgd, Tensor,
+};
 use std::io::Cursor;
 
 const LEAF: usize = Layout::LEAF;
@@ -165,4 +167,47 @@ fn progress_is_that_of_all_files() {
     let state = 4 * (LEAF as u64 * 8 + 4 + 8); // with the steps and the checksum of each file
     assert_eq!(seen.last().unwrap().0, state);
     assert!(seen[0].1 >= state + 4 * LEAF as u64 * 4);
+}
+
+/// The file of a part after two steps: the end of three groups, in every way in which a number can be kept.
+fn last_part() -> Vec<u8> {
+    let layout =
+        Layout::with_shapes([("a", vec![4, LEAF / 4]), ("b", vec![2, 150]), ("c", vec![3])]).unwrap();
+    let part = layout.part(LEAF..LEAF + 303).unwrap();
+    let mut optimizer = Optimizer::<AnyRule>::with_groups(
+        [
+            Group::new(AdamW::default().into(), 0..LEAF),
+            Group::new(AdamW { lr: 0.01, ..AdamW::default() }.into(), LEAF..LEAF + 290),
+            Group::new(Sgd { momentum: 0.9, ..Sgd::default() }.into(), LEAF + 290..LEAF + 303),
+        ],
+        part,
+    )
+    .unwrap();
+    optimizer.set_state_format("exp_avg", Format::Block8).unwrap();
+    optimizer.set_state_format("momentum_buffer", Format::Bf16).unwrap();
+    optimizer.set_rounding(Rounding::Stochastic { seed: 11 });
+    optimizer.set_split(true).unwrap();
+    optimizer.set_ema(0.5).unwrap();
+    let masters: Vec<f32> = (0..303).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
+    let mut params = vec![half::bf16::ZERO; 303];
+    optimizer.set_masters(&masters, &mut [Tensor::of(&mut params)]).unwrap();
+    for step in 0..2 {
+        let grads: Vec<f32> = (0..303).map(|i| ((i + step) % 13) as f32 * 0.25 - 1.5).collect();
+        optimizer.step_with(&mut [Tensor::new(&mut params, &grads)], &Pipeline::default()).unwrap();
+    }
+    save(&optimizer, &Numbers::Bf16(params))
+}
+
+#[test]
+fn a_file_of_version_3_is_what_it_was_and_is_read() {
+    let kept = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/version-3.safetensors")).unwrap();
+    assert!(last_part() == kept, "another file is written");
+    let mut checkpoint = open([&kept]).unwrap();
+    assert_eq!((checkpoint.layout().places(), checkpoint.steps()), (LEAF..LEAF + 303, 2));
+    let layout = checkpoint.layout().clone();
+    let optimizer = checkpoint.optimizer::<AnyRule>(&layout).unwrap();
+    let mut params = vec![half::bf16::ZERO; 303];
+    checkpoint.params(&mut [Tensor::of(&mut params)]).unwrap();
+    assert!(save(&optimizer, &Numbers::Bf16(params)) == kept);
+    assert_eq!(optimizer.state_format("momentum_buffer"), Some(Format::Bf16));
 }
