@@ -248,10 +248,20 @@ pub enum Error {
     #[error("the update of a layerwise rule cannot be measured in a step that is taken in parts")]
     LayerwiseUpdate,
     /// A step in parts has not been told what it must know before.
-    #[error("the step must be told the sums of all {what} before it is taken in parts")]
+    #[error("the step must be told the {what} of the whole before it is taken in parts")]
     Unmeasured {
-        /// Of what.
+        /// What.
         what: &'static str,
+    },
+    /// A tensor of a step in parts goes beyond the layer that it is of.
+    #[error("the elements {start}..{end} are handed over in one tensor, but the layer there is {}..{}", layer.0, layer.1)]
+    Layer {
+        /// Where the elements begin.
+        start: usize,
+        /// Where they end, or where their group does.
+        end: usize,
+        /// Where the layer begins and ends.
+        layer: (usize, usize),
     },
     /// A rule cannot be [`Cautious`](crate::rule::Cautious).
     #[error("a cautious rule's step must depend on gradient and state alone, but this one {found}")]

@@ -58,7 +58,8 @@ pub struct InParts<'a, R> {
     layerwise: bool,
     /// Those of the whole that are measured, in order.
     layers: Vec<(Range<usize>, Layer)>,
-    missing: [Option<&'static str>; 2],
+    /// What it has to be told yet, in the order in which it must be.
+    missing: [Option<&'static str>; 3],
 }
 
 /// The sums in lanes of a leaf that ends in another part: of squares of what the rule measures, and of parameters.
@@ -78,7 +79,9 @@ impl<R: Rule> Optimizer<R> {
         if layerwise && pipeline.measure_update {
             return Err(Error::LayerwiseUpdate);
         }
-        let missing = [pipeline.measures().then_some("gradients"), layerwise.then_some("layers")];
+        let ends = layerwise.then_some("ends of layers");
+        let sums = layerwise.then_some("sums of layers");
+        let missing = [pipeline.measures().then_some("sums of gradients"), ends, sums];
         let report = Report::NOTHING;
         Ok(InParts { optimizer: self, pipeline, report, layerwise, layers: vec![], missing })
     }
@@ -136,18 +139,20 @@ impl<R: Rule> InParts<'_, R> {
         if found != whole {
             return Err(Error::Length { what: "the list of tensors", expected: whole, found });
         }
-        self.layers.clear();
-        let mut start = 0;
+        let (mut layers, mut start) = (Vec::new(), 0);
         for len in tensors {
             let tensor = start..start + len;
             for (range, group) in optimizer.parts(&tensor) {
                 let member = &optimizer.members[group];
                 if !member.group.frozen && member.layerwise()? {
-                    self.layers.push((range, Layer::default()));
+                    layers.push((range, Layer::default()));
                 }
             }
             start = tensor.end;
         }
+        self.layers = layers;
+        let sums = self.layerwise.then_some("sums of layers");
+        self.missing = [self.missing[0], None, sums];
         Ok(())
     }
 
@@ -174,8 +179,9 @@ impl<R: Rule> InParts<'_, R> {
     /// Takes note of the sums of all leaves of layers, in order, of all parts of the whole.
     ///
     /// # Errors
-    /// [`Error::Length`] if these are not as many as the layers have leaves.
+    /// [`Error::Unmeasured`] if the ends of layers are not known, [`Error::Length`] if these are not as many as the layers have leaves.
     pub fn know_layers(&mut self, leaves: &[[f64; 2]]) -> Result<(), Error> {
+        self.check_told(2)?;
         let counts = self.layers.iter().map(|(range, _)| range.len().div_ceil(LEAF));
         check_leaves("the list of sums of layers", counts.sum(), leaves.len())?;
         let mut rest = leaves;
@@ -183,7 +189,7 @@ impl<R: Rule> InParts<'_, R> {
             let (here, after) = rest.split_at(range.len().div_ceil(LEAF));
             (*layer, rest) = (of_leaves(range.len(), here), after);
         }
-        self.missing[1] = None;
+        self.missing[2] = None;
         Ok(())
     }
 
@@ -191,16 +197,18 @@ impl<R: Rule> InParts<'_, R> {
     /// be of two tensors of the whole. Returns how far each [leaf](crate::Layout::LEAF) has moved and how large it is now, if the
     /// pipeline [asks](Pipeline::measure_update) for it.
     ///
-    /// Each element is to be stepped once; what is left out stays as it is, as if it were frozen.
+    /// Each element is to be stepped once; what is left out stays as it is, as if it were frozen. Where the step is to be skipped, nothing is done,
+    /// and no gradients are [set to zero](Tensor::zeroing).
     ///
     /// # Errors
-    /// [`Error::Part`] if these are no part of the optimizer's parameters, [`Error::Tensor`], [`Error::Mirror`] and [`Error::Split`] as
-    /// [`step_with`](Optimizer::step_with), [`Error::Unmeasured`] if the step has not been told what it has to know before. Nothing
-    /// has been written then.
+    /// [`Error::Part`] if these are no part of the optimizer's parameters, [`Error::Layer`] if a tensor goes beyond a layer, [`Error::Tensor`],
+    /// [`Error::Mirror`] and [`Error::Split`] as [`step_with`](Optimizer::step_with), [`Error::Unmeasured`] if the step has not been
+    /// told what it has to know before. Nothing has been written then.
     pub fn step(&mut self, start: usize, tensors: &mut [Tensor<'_>]) -> Result<Vec<[f64; 2]>, Error> {
         let range = self.check(start, tensors)?;
-        if let Some(what) = self.missing.into_iter().flatten().next() {
-            return Err(Error::Unmeasured { what });
+        if !self.report.skipped {
+            self.check_told(3)?;
+            self.check_layers(start, tensors)?;
         }
         if self.report.skipped || range.is_empty() {
             return Ok(vec![]);
@@ -223,12 +231,10 @@ impl<R: Rule> InParts<'_, R> {
     /// [`Error::Unmeasured`] as [`step`](Self::step), [`Error::Length`] if changes are asked for and these are not as many as the whole
     /// has leaves. The step is not counted then.
     pub fn finish(mut self, changes: &[[f64; 2]]) -> Result<Report, Error> {
-        if let Some(what) = self.missing.into_iter().flatten().next().filter(|_| !self.report.skipped) {
-            return Err(Error::Unmeasured { what });
-        }
         if self.report.skipped {
             return Ok(self.report);
         }
+        self.check_told(3)?;
         if self.pipeline.measure_update {
             let expected = self.optimizer.layout.whole().div_ceil(LEAF);
             check_leaves("the list of changes", expected, changes.len())?;
@@ -265,6 +271,37 @@ impl<R: Rule> InParts<'_, R> {
         Ok(range)
     }
 
+    /// Whether the step has been told the first so many things that it has to know.
+    fn check_told(&self, first: usize) -> Result<(), Error> {
+        match self.missing[..first].iter().flatten().next() {
+            Some(&what) => Err(Error::Unmeasured { what }),
+            None => Ok(()),
+        }
+    }
+
+    /// The layer that elements of one group are of, or begin in.
+    fn layer_of(&self, range: &Range<usize>) -> Option<&Range<usize>> {
+        let layer = self.layers.partition_point(|(layer, _)| layer.end <= range.start);
+        self.layers.get(layer).map(|(layer, _)| layer).filter(|layer| layer.start < range.end)
+    }
+
+    /// Whether no tensor goes beyond a layer.
+    fn check_layers(&self, start: usize, tensors: &[Tensor<'_>]) -> Result<(), Error> {
+        let mut start = start;
+        for tensor in tensors {
+            let here = start..start + tensor.lens().0;
+            for (Range { start, end }, _) in self.optimizer.parts(&here) {
+                if let Some(layer) = self.layer_of(&(start..end))
+                    && (start < layer.start || layer.end < end)
+                {
+                    return Err(Error::Layer { start, end, layer: (layer.start, layer.end) });
+                }
+            }
+            start = here.end;
+        }
+        Ok(())
+    }
+
     fn survey(
         &self,
         tensors: &[Tensor<'_>],
@@ -274,9 +311,8 @@ impl<R: Rule> InParts<'_, R> {
         let places = optimizer.layout.places();
         self.check(places.start, tensors)?;
         optimizer.layout.check(tensors)?;
-        if let Some(what) = self.missing[0] {
-            return Err(Error::Unmeasured { what });
-        }
+        self.check_told(2)?;
+        self.check_layers(places.start, tensors)?;
         let step = &self.as_step();
         let plan = optimizer.planned(step);
         let (mut leaves, mut open) = (Vec::new(), None);
@@ -284,9 +320,7 @@ impl<R: Rule> InParts<'_, R> {
         for tensor in tensors {
             let here = start..start + tensor.lens().0;
             for (range, group) in optimizer.parts(&here) {
-                let layer = self.layers.partition_point(|(layer, _)| layer.end <= range.start);
-                let layer = self.layers.get(layer).filter(|(layer, _)| layer.start <= range.start);
-                let Some((layer, _)) = layer else { continue };
+                let Some(layer) = self.layer_of(&range) else { continue };
                 if tensor.is_idle() {
                     let ended = |place: usize| {
                         let len = place - layer.start;

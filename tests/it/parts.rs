@@ -340,7 +340,7 @@ fn what_is_no_part_and_what_has_not_been_told_is_refused() {
     let (mut params, grads) = (vec![1.0_f32; len - LEAF], vec![0.5_f32; len - LEAF]);
     let clipped = Pipeline { max_norm: Some(1.0), measure_update: true, ..Pipeline::default() };
     let mut step = optimizer.in_parts(&clipped).unwrap();
-    let gradients = Error::Unmeasured { what: "gradients" };
+    let gradients = Error::Unmeasured { what: "sums of gradients" };
     let tensors = &mut [Tensor::new(&mut params, &grads)];
     assert_eq!(step.step(LEAF, tensors), Err(gradients.clone()));
     let place = |start| Error::Part { start, end: start + len - LEAF, of: (LEAF, len) };
@@ -379,11 +379,23 @@ fn what_is_no_part_and_what_has_not_been_told_is_refused() {
     let mut step = optimizer.in_parts(&plain).unwrap();
     let mut params = vec![1.0_f32; len - LEAF];
     let tensors = &mut [Tensor::new(&mut params, &grads)];
-    assert_eq!(step.step(LEAF, tensors), Err(Error::Unmeasured { what: "layers" }));
+    let ends = Error::Unmeasured { what: "ends of layers" };
+    assert_eq!(step.step(LEAF, tensors), Err(ends.clone()));
+    assert_eq!(step.know_layers(&[]), Err(ends.clone()));
+    assert_eq!(step.open_leaf(tensors), Err(ends.clone()));
+    assert_eq!(step.layer_leaves(tensors, &OpenLeaf::default()), Err(ends));
     let what = "the list of tensors";
     assert_eq!(step.set_layers(&[1, 2]), Err(Error::Length { what, expected: len, found: 3 }));
     step.set_layers(&[LEAF + 5, LEAF]).unwrap();
     let what = "the list of sums of layers";
     assert_eq!(step.know_layers(&[[0.0; 2]; 2]), Err(Error::Length { what, expected: 3, found: 2 }));
+    assert_eq!(step.step(LEAF, tensors), Err(Error::Unmeasured { what: "sums of layers" }));
+    step.know_layers(&[[1.0; 2]; 3]).unwrap();
+    // One tensor of the end of one layer and the other.
+    let beyond = Error::Layer { start: LEAF, end: len, layer: (0, LEAF + 5) };
+    assert_eq!(step.step(LEAF, tensors), Err(beyond.clone()));
+    assert_eq!(step.open_leaf(tensors), Err(beyond.clone()));
+    step.set_layers(&[LEAF + 5, LEAF]).unwrap();
+    assert_eq!(step.step(LEAF, tensors), Err(Error::Unmeasured { what: "sums of layers" }));
     assert!(params.iter().all(|p| *p == 1.0));
 }

@@ -8,6 +8,7 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use twox_hash::XxHash3_64;
 
 /// What a rank tells all others before a step.
 pub(crate) struct Intent {
@@ -15,6 +16,13 @@ pub(crate) struct Intent {
     pub(crate) digest: u64,
     /// Of the parameters, or 0 where they need not be compared.
     pub(crate) params: u64,
+}
+
+impl Intent {
+    /// To do something with what a text says.
+    pub(crate) fn of(text: &Value) -> Self {
+        Self { digest: XxHash3_64::oneshot(text.to_string().as_bytes()), params: 0 }
+    }
 }
 
 /// Ends on all ranks alike: well, if all have the same intent. `text` is what the digest is of, in JSON, to be asked for
@@ -102,7 +110,11 @@ fn difference(path: String, expected: &Value, found: &Value) -> Option<[String; 
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
             let dot = if path.is_empty() { "" } else { "." };
-            a.iter().find_map(|(key, a)| difference(format!("{path}{dot}{key}"), a, &b[key]))
+            // What others follow from goes first.
+            let first = ["len", "parameters", "param_groups"];
+            let rest = a.keys().map(String::as_str).filter(|key| !first.contains(key));
+            let mut keys = first.into_iter().filter(|key| a.contains_key(*key)).chain(rest);
+            keys.find_map(|key| difference(format!("{path}{dot}{key}"), &a[key], &b[key]))
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             a.iter().zip(b).enumerate().find_map(|(i, (a, b))| difference(format!("{path}[{i}]"), a, b))

@@ -10,7 +10,9 @@ use lanestep::{Element, Layout};
 use mpi::traits::Communicator;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{read_to_string, remove_file};
+use serde_json::Value;
+use std::any::type_name;
+use std::fs::{metadata, read_to_string, remove_file};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 const VERSION: u64 = 1;
 
 /// What is at the path of a checkpoint, in JSON: which files have its parts, each a checkpoint of `lanestep`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Index {
     version: u64,
@@ -27,7 +29,7 @@ struct Index {
     parts: Vec<Part>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
     /// Its name, beside the index.
@@ -41,10 +43,10 @@ impl<R: Recorded> Sharded<R> {
     /// Writes the run to files, between two steps: the parameters, which all ranks have, and all of the optimizer. All ranks call it
     /// together, with one path that they all see; each writes its own part.
     ///
-    /// The file at `path` is a list of the parts, which lie beside it under its name and a number. It is replaced when all of them are on the
-    /// disk, and those of the time before are removed after that: at any moment there is the old checkpoint or the new one, whole. Any number of
-    /// ranks [loads](Self::load) it. So does one process without MPI, by [`parts`] and
-    /// [`open_parts`](lanestep::checkpoint::Checkpoint::open_parts).
+    /// The file at `path` is a list of the parts, which lie beside it under its name and numbers: they are moved and copied together. It is replaced when
+    /// all of them are on the disk, and those of the time before are removed after that: at any moment there is the old checkpoint or the new
+    /// one, whole. Parts of a save that was killed stay. Any number of ranks [loads](Self::load) it. So does one process without MPI, by [`parts`] and
+    /// [`open_parts`](lanestep::checkpoint::Checkpoint::open_parts), which opens all files at once.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] and [`Error::File`] if a file cannot be written, [`Error::Optimizer`] if the parameters are not as many as
@@ -64,42 +66,52 @@ impl<R: Recorded> Sharded<R> {
         params: &[&[P]],
         extra: &impl Serialize,
     ) -> Result<(), Error> {
-        let (world, path, own) = (self.world(), path.as_ref(), self.range());
-        let first = world.rank() == 0;
-        let intent = self.check_lens(&params.iter().map(|slice| slice.len()).collect::<Vec<_>>());
-        let intent = intent.and_then(|()| Ok(Intent { digest: self.record()?.0, params: 0 }));
-        agree(world, intent, || Ok(self.record()?.1))?;
+        let (world, path, own) = (self.world(), place(path.as_ref()), self.range());
+        let (rank, first) = (world.rank() as usize, world.rank() == 0);
+        let lens: Vec<_> = params.iter().map(|slice| slice.len()).collect();
+        let text = || self.at::<P>(&path, &lens);
+        let intent = self.check(&lens).and_then(|()| Ok(Intent::of(&text()?)));
+        agree(world, intent, text)?;
 
-        // What is no index is replaced, as any file.
-        let old = from_first(world, || Ok(read(path).ok().map(|index| index.generation)))?;
-        let generation = old.unwrap_or(0).wrapping_add(1);
-        let file = |rank: usize| format!("{}.{generation}.{rank}", name(path));
-        let own_file = beside(path, &file(world.rank() as usize));
-        let saved = if writes(world.rank() as usize, &own) {
+        let generation = from_first(world, || Ok(next_generation(&path)))?;
+        let file = |rank: usize| format!("{}.{generation}.{rank}", name(&path));
+        let own_file = beside(&path, &file(rank));
+        let saved = if writes(rank, &own) {
             let snapshot = Snapshot::of(self.optimizer()).params(of_range(params, &own));
             let snapshot = if first { snapshot.extra(extra) } else { snapshot };
             snapshot.save(&own_file).map_err(Error::from)
         } else {
             Ok(())
         };
-        let index = || {
-            let ranges = self.ranges().into_iter().enumerate().filter(|(rank, own)| writes(*rank, own));
-            let part = |(rank, own): (usize, Range<usize>)| Part {
-                file: file(rank),
-                start: own.start,
-                end: own.end,
-            };
-            Index { version: VERSION, generation, parts: ranges.map(part).collect() }
-        };
-        let before = if first { read(path).ok() } else { None };
-        let written = elsewhere(world, saved)
-            .and_then(|()| elsewhere(world, if first { write(path, &index()) } else { Ok(()) }));
-        if written.is_err() {
+        if let Err(error) = elsewhere(world, saved) {
             let _ = remove_file(own_file);
-        } else if let Some(before) = before {
-            before.parts.iter().for_each(|part| drop(remove_file(beside(path, &part.file))));
+            return Err(error);
         }
-        written
+        let ranges = self.ranges().into_iter().enumerate().filter(|(rank, own)| writes(*rank, own));
+        let part =
+            |(rank, own): (usize, Range<usize>)| Part { file: file(rank), start: own.start, end: own.end };
+        let index = Index { version: VERSION, generation, parts: ranges.map(part).collect() };
+        let before = if first { read(&path).ok() } else { None };
+        let written = if first { write(&path, &index) } else { Ok(()) };
+        // It may be there all the same: renamed, but perhaps not on the disk.
+        let there = from_first(world, || Ok(written.is_ok() || read(&path).is_ok_and(|now| now == index)))?;
+        if !there {
+            let _ = remove_file(own_file);
+        }
+        elsewhere(world, written)?;
+        for part in before.into_iter().flat_map(|before| before.parts) {
+            let _ = remove_file(beside(&path, &part.file));
+        }
+        Ok(())
+    }
+
+    /// What must be alike where all save or load.
+    fn at<P>(&self, path: &Path, lens: &[usize]) -> Result<Value, Error> {
+        let mut text = self.record()?.1;
+        text["path"] = path.to_string_lossy().into();
+        text["elements"] = type_name::<P>().into();
+        text["tensors"] = lens.into();
+        Ok(text)
     }
 
     /// The run that was [saved](Self::save), by whatever number of ranks: the next step has the same bits as if there had been no
@@ -130,7 +142,7 @@ impl<R: Recorded> Sharded<R> {
         micro_batches: usize,
         params: &mut [&mut [P]],
     ) -> Result<(Self, T), Error> {
-        let (path, layout) = (path.as_ref(), layout.into());
+        let (path, layout) = (&place(path.as_ref()), layout.into());
         let index = from_first(&world.duplicate(), || read(path))?;
         let first = beside(path, &index.parts[0].file);
         let open = |own: &Range<usize>| -> Result<_, Error> {
@@ -146,8 +158,11 @@ impl<R: Recorded> Sharded<R> {
         let make = |part: Layout| Ok(open(&part.places())?.optimizer(part)?);
         let mut sharded = Self::of(world, layout, micro_batches, make)?;
         let (mut pieces, own) = (Pieces::new(params), sharded.range());
+        let lens = pieces.lens();
+        let text = || sharded.at::<P>(path, &lens);
+        let intent = sharded.check(&lens).and_then(|()| Ok(Intent::of(&text()?)));
+        agree(sharded.world(), intent, text)?;
         let mut read = || {
-            sharded.check_lens(&pieces.lens())?;
             open(&own)?.params_of(sharded.optimizer().layout(), &mut pieces.alone(own.clone()))?;
             Ok(Checkpoint::open(&first)?.extra()?)
         };
@@ -175,13 +190,32 @@ impl<R: Recorded> Sharded<R> {
 /// # Errors
 /// [`Error::File`] and [`Error::Index`] if there is no checkpoint at the path.
 pub fn parts(path: impl AsRef<Path>) -> Result<Vec<PathBuf>, Error> {
-    let path = path.as_ref();
-    Ok(read(path)?.parts.iter().map(|part| beside(path, &part.file)).collect())
+    let path = place(path.as_ref());
+    Ok(read(&path)?.parts.iter().map(|part| beside(&path, &part.file)).collect())
 }
 
 /// Whether a rank has a file of its own. The first has what the trainer adds.
 fn writes(rank: usize, own: &Range<usize>) -> bool {
     rank == 0 || !own.is_empty()
+}
+
+/// Where a link leads to. The parts lie there.
+fn place(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// One of which there is no part yet, as the index of another may have been moved away, or be unreadable.
+fn next_generation(path: &Path) -> u64 {
+    let mut last = read(path).map_or(0, |index| index.generation);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let start = format!("{}.", name(path));
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&start));
+        let generation = rest.and_then(|rest| rest.split('.').next()?.parse().ok());
+        last = generation.map_or(last, |generation| last.max(generation));
+    }
+    last.saturating_add(1)
 }
 
 fn name(path: &Path) -> String {
@@ -213,7 +247,12 @@ fn read(path: &Path) -> Result<Index, Error> {
     }
 }
 
+/// Replaces the index by one whose parts are there.
 fn write(path: &Path, index: &Index) -> Result<(), Error> {
+    for part in &index.parts {
+        let file = beside(path, &part.file);
+        metadata(&file).map_err(of_file(&file))?;
+    }
     let text = serde_json::to_string_pretty(index).map_err(io::Error::from).map_err(of_file(path))?;
     let write = || {
         let mut file = AtomicWriteFile::open(path)?;

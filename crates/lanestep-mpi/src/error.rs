@@ -1,6 +1,7 @@
 //! What can go wrong.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Why there is no sharded optimizer, or no step. Every rank returns an error then, and nothing has been written on any.
@@ -30,9 +31,23 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// There must be a micro-batch in a step.
-    #[error("a step takes the gradients of one micro-batch at least, but 0 were asked for")]
-    NoMicroBatches,
+    /// A number of micro-batches in a step that cannot be.
+    #[error("a step takes the gradients of 1 to {allowed} micro-batches, but {found} were asked for")]
+    MicroBatches {
+        /// How many there may be.
+        allowed: usize,
+        /// How many were asked for.
+        found: usize,
+    },
+    /// Not the parameters that this rank's optimizer must be for: of all, if it is to be made; of its range, if it is to step.
+    #[error("a layout of the parameters {}..{} of {}, but it must be of {}..{} of {}",
+        found.0.start, found.0.end, found.1, expected.0.start, expected.0.end, expected.1)]
+    Layout {
+        /// The places that it must have, and how many there are in all.
+        expected: (Range<usize>, usize),
+        /// Those that it has.
+        found: (Range<usize>, usize),
+    },
     /// Gradients of a micro-batch that is not the next of this rank.
     #[error("gradients of micro-batch {found}, but {}", next(*expected))]
     MicroBatch {

@@ -35,12 +35,19 @@ impl Gradients {
             return Err(Error::MicroBatch { expected, found: batch });
         }
         self.close();
-        let recycled = self.spare.pop().map(|mut buffer| {
-            buffer.fill(0.0);
-            buffer
-        });
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        let memory = lanestep::Error::Memory { slots: 1, len: self.len };
+        buffer.try_reserve_exact(self.len - buffer.len()).map_err(|_| memory)?;
+        buffer.clear();
+        buffer.resize(self.len, 0.0);
         self.next += 1;
-        Ok(self.open.insert(recycled.unwrap_or_else(|| vec![0.0; self.len])))
+        Ok(self.open.insert(buffer))
+    }
+
+    /// Forgets what there is, to begin anew.
+    pub(crate) fn forget(&mut self) {
+        let sums = self.take();
+        self.recycle(sums);
     }
 
     fn close(&mut self) {

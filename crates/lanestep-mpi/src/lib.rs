@@ -20,5 +20,6 @@ mod tree;
 pub use checkpoint::parts;
 pub use error::Error;
 pub use exchange::Times;
+pub use mpi;
 pub use run::run;
 pub use sharded::Sharded;

@@ -14,7 +14,8 @@ const PANICKED: i32 = 101;
 
 /// Runs the body of a rank between the begin and the end of MPI, and sees to it that none waits for a rank that has failed: an
 /// error, or a panic of this thread, is written to stderr with the rank's number and ends the whole job, not with 0. A panic of
-/// another thread does where it reaches this one, as it does from rayon.
+/// another thread does where it reaches this one, as it does from rayon. What the body owns is dropped before an error is: its drop must not wait
+/// for other ranks.
 ///
 /// ```no_run
 /// use lanestep::{AdamW, Pipeline};

@@ -1,7 +1,7 @@
 //! An optimizer over many ranks.
 
 use crate::Error;
-use crate::agree::{Intent, agree};
+use crate::agree::{Intent, agree, elsewhere};
 use crate::cut::share;
 use crate::exchange::{Exchange, Source, Times};
 use crate::gradients::Gradients;
@@ -17,6 +17,9 @@ use std::fmt;
 use std::hash::Hasher;
 use std::ops::Range;
 use twox_hash::XxHash3_64;
+
+/// How many micro-batches there may be.
+const MICRO_BATCHES: usize = 1 << 24;
 
 /// How many elements are in a round, of all ranks together, unless it is said.
 const BUCKET: usize = 1 << 20;
@@ -46,7 +49,7 @@ impl<R: Recorded> Sharded<R> {
     /// the communicator call it together.
     ///
     /// # Errors
-    /// As [`Optimizer::new`]; [`Error::NoMicroBatches`], [`Error::TooMany`], [`Error::Checkpoint`]; [`Error::Unlike`] and
+    /// As [`Optimizer::new`]; [`Error::MicroBatches`], [`Error::Layout`] if it is but a part, [`Error::TooMany`], [`Error::Checkpoint`]; [`Error::Unlike`] and
     /// [`Error::Elsewhere`] if other ranks have other rules, lengths or numbers of micro-batches.
     pub fn new(
         world: &impl Communicator,
@@ -78,11 +81,12 @@ impl<R: Recorded> Sharded<R> {
         make: impl FnOnce(Layout) -> Result<Optimizer<R>, Error>,
     ) -> Result<Self, Error> {
         let world = world.duplicate();
-        let (rank, ranks, len) = (world.rank() as usize, world.size() as usize, layout.len());
+        let (rank, ranks, len) = (world.rank() as usize, world.size() as usize, layout.whole());
         let make = || {
-            if micro_batches == 0 {
-                return Err(Error::NoMicroBatches);
+            if !(1..=MICRO_BATCHES).contains(&micro_batches) {
+                return Err(Error::MicroBatches { allowed: MICRO_BATCHES, found: micro_batches });
             }
+            check_layout(&layout, &(0..len), len)?;
             let exchange = Exchange::new(rank, ranks, len, micro_batches, BUCKET)?;
             let optimizer = make(layout.part(exchange.own())?)?;
             let mut text = record(&optimizer)?;
@@ -91,8 +95,8 @@ impl<R: Recorded> Sharded<R> {
         };
         let (made, intent) = match make() {
             Ok(made) => {
-                let digest = XxHash3_64::oneshot(made.2.to_string().as_bytes());
-                (Some(made), Ok(Intent { digest, params: 0 }))
+                let intent = Intent::of(&made.2);
+                (Some(made), Ok(intent))
             }
             Err(error) => (None, Err(error)),
         };
@@ -119,7 +123,7 @@ impl<R: Recorded> Sharded<R> {
     }
 
     /// One step by the gradients of all micro-batches of all ranks, with what `pipeline` asks for on the way: those of this rank
-    /// must have been [filled in](Self::grads), and are used up. On every rank, `params` are all parameters; every rank has the
+    /// must have been [filled in](Self::grads), and are used up, unless ranks do not agree. On every rank, `params` are all parameters; every rank has the
     /// same ones afterwards, and the same report.
     ///
     /// # Errors
@@ -156,6 +160,21 @@ impl<R: Recorded> Sharded<R> {
         report
     }
 
+    /// Lets parameters and their [average](Optimizer::swap_ema) change places, to evaluate or ship the average: all ranks call it together, and
+    /// have all of it afterwards. The second call puts both back, bit for bit; until then, steps are an error.
+    ///
+    /// # Errors
+    /// As [`Optimizer::swap_ema`]; [`Error::Elsewhere`] if another rank has one.
+    pub fn swap_ema<P: Element>(&mut self, params: &mut [&mut [P]]) -> Result<(), Error> {
+        let (mut params, own) = (Pieces::new(params), self.range());
+        let checked = self.check(&params.lens());
+        elsewhere(&self.world, checked)?;
+        let swapped = self.optimizer.swap_ema(&mut params.alone(own)).map_err(Error::from);
+        elsewhere(&self.world, swapped)?;
+        self.gather(&mut params);
+        Ok(())
+    }
+
     /// What this rank is about to do, or why it cannot.
     fn intent<P: Element>(
         &mut self,
@@ -164,7 +183,7 @@ impl<R: Recorded> Sharded<R> {
         pipeline: &Pipeline,
     ) -> Result<Intent, Error> {
         self.gradients.check()?;
-        self.check_lens(lens)?;
+        self.check(lens)?;
         let own = self.exchange.own();
         let first = own.start..own.end.min(own.start + Layout::LEAF);
         self.optimizer.in_parts(pipeline)?.measure(own.start, &mut params.alone(first))?;
@@ -212,11 +231,16 @@ impl<R: Recorded> Sharded<R> {
     }
 }
 
+/// Whether a layout is of these places among so many.
+fn check_layout(layout: &Layout, places: &Range<usize>, whole: usize) -> Result<(), Error> {
+    let (expected, found) = ((places.clone(), whole), (layout.places(), layout.whole()));
+    if found == expected { Ok(()) } else { Err(Error::Layout { expected, found }) }
+}
+
 /// What an optimizer is besides its numbers.
 fn record<R: Recorded>(optimizer: &Optimizer<R>) -> Result<Value, Error> {
     let record = Snapshot::of(optimizer).record()?;
     let mut record: Value = serde_json::from_str(&record).expect("a record is JSON");
-    // Said first where it differs, as ranges of groups then do too.
     record["len"] = optimizer.layout().whole().into();
     Ok(record)
 }
@@ -244,8 +268,10 @@ impl<R> Sharded<R> {
         &self.world
     }
 
-    /// Whether slices of these lengths are all parameters: where the layout has names, its tensors, or one slice of all.
-    pub(crate) fn check_lens(&self, lens: &[usize]) -> Result<(), Error> {
+    /// Whether slices of these lengths are all parameters: where the layout has names, its tensors, or one slice of all. And whether the
+    /// optimizer is still one of this rank's range.
+    pub(crate) fn check(&self, lens: &[usize]) -> Result<(), Error> {
+        check_layout(self.optimizer.layout(), &self.range(), self.exchange.cut.len)?;
         let (layout, found) = (self.optimizer.layout(), lens.iter().sum());
         let expected = layout.whole();
         let tensors = layout.iter().count();
@@ -284,6 +310,11 @@ impl<R> Sharded<R> {
     /// [`Error::MicroBatch`] if it is not the next.
     pub fn grads(&mut self, micro_batch: usize) -> Result<&mut [f32], Error> {
         self.gradients.begin(micro_batch)
+    }
+
+    /// Forgets the gradients that there are since the last step, as after an error: the first micro-batch is the next.
+    pub fn forget_grads(&mut self) {
+        self.gradients.forget();
     }
 
     /// Goes on in rounds of about so many elements of all ranks together: while one is stepped, the next is exchanged and the one

@@ -1,7 +1,7 @@
 //! One step over all ranks, of which each steps its own range.
 
 use crate::Error;
-use crate::agree::all;
+use crate::agree::{all, elsewhere};
 use crate::exchange::{Exchange, Source, Times, kept};
 use crate::pieces::Pieces;
 use lanestep::{Element, InParts, Magnitude, OpenLeaf, Pipeline, Report, Rule, Tensor};
@@ -55,7 +55,8 @@ pub(crate) fn take<R: Rule, P: Element>(
         let (numbers, _) = all(world, changes.as_flattened());
         changes = numbers.as_chunks().0.to_vec();
     }
-    failed?;
+    // A rule may have changed its mind on one rank.
+    elsewhere(world, failed.map_err(Error::from))?;
     Ok(step.finish(&changes)?)
 }
 
@@ -82,7 +83,9 @@ fn know_layers<R: Rule>(
     exchange: &Exchange,
     tensors: Vec<Tensor<'_>>,
 ) -> Result<(), Error> {
-    let (numbers, _) = all(world, step.open_leaf(&tensors)?.as_flattened());
+    // An error is returned when no rank waits for another.
+    let own_open = step.open_leaf(&tensors);
+    let (numbers, _) = all(world, own_open.as_ref().copied().unwrap_or_default().as_flattened());
     // Those of the last rank before this that has parameters.
     let before = (0..world.rank() as usize).rev().find(|rank| !exchange.cut.own(*rank).is_empty());
     let mut open = OpenLeaf::default();
@@ -90,6 +93,8 @@ fn know_layers<R: Rule>(
         let len = open.as_flattened().len();
         open.as_flattened_mut().copy_from_slice(&numbers[before * len..][..len]);
     }
-    let (leaves, _) = all(world, step.layer_leaves(&tensors, &open)?.as_flattened());
+    let own_leaves = step.layer_leaves(&tensors, &open);
+    let (leaves, _) = all(world, own_leaves.as_deref().unwrap_or_default().as_flattened());
+    elsewhere(world, own_open.and(own_leaves).map_err(Error::from))?;
     Ok(step.know_layers(leaves.as_chunks().0)?)
 }

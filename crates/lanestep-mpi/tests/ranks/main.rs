@@ -60,12 +60,12 @@ fn main() {
     if Command::new("mpirun").arg("--version").output().is_err() {
         return println!("SKIPPED: all of {}, as there is no mpirun", env!("CARGO_CRATE_NAME"));
     }
+    let chosen = |case: &&Case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(name));
+    assert!(CASES.iter().any(|case| chosen(&case)), "no case is named like {wanted:?}");
     let folder = env::temp_dir().join(format!("lanestep-mpi-{}", process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let mut failed = false;
-    for case in
-        CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.contains(name)))
-    {
+    for case in CASES.iter().filter(chosen) {
         for ranks in case.ranks {
             let Output { status, stdout, stderr } = job(case.name, *ranks, &folder);
             let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));

@@ -45,7 +45,7 @@ fn makes(world: &SimpleCommunicator, one: bool) -> Result<(), String> {
         (other, _) => return Err(format!("a bad rule: {other:?}")),
     }
     match Sharded::new(world, adamw(0.1), LEN, 0) {
-        Err(Error::NoMicroBatches) => Ok(()),
+        Err(Error::MicroBatches { found: 0, .. }) => Ok(()),
         other => Err(format!("no micro-batches: {other:?}")),
     }
 }
