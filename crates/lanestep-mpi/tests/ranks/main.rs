@@ -48,6 +48,7 @@ const CASES: &[Case] = &[
     Case { name: "handed on", ranks: &[4, 3, 1, 8], body: saved::handed_on, fails: &[] },
     Case { name: "run killed", ranks: &[3], body: saved::killed, fails: &["mpirun"] },
     Case { name: "run resumed", ranks: &[2, 1, 5], body: saved::resumed, fails: &[] },
+    Case { name: "named", ranks: &[1, 3], body: saved::named, fails: &[] },
     Case { name: "not saved", ranks: &[2, 3], body: saved::refused, fails: &[] },
 ];
 

@@ -45,8 +45,13 @@ fn makes(world: &SimpleCommunicator, one: bool) -> Result<(), String> {
         (other, _) => return Err(format!("a bad rule: {other:?}")),
     }
     match Sharded::new(world, adamw(0.1), LEN, 0) {
-        Err(Error::MicroBatches { found: 0, .. }) => Ok(()),
-        other => Err(format!("no micro-batches: {other:?}")),
+        Err(Error::MicroBatches { found: 0, .. }) => (),
+        other => return Err(format!("no micro-batches: {other:?}")),
+    }
+    let part = Layout::from(LEN).part(0..Layout::LEAF).map_err(|error| error.to_string())?;
+    match Sharded::new(world, adamw(0.1), part, 2) {
+        Err(Error::Layout { found, .. }) if found == (0..Layout::LEAF, LEN) => Ok(()),
+        other => Err(format!("a part: {other:?}")),
     }
 }
 
@@ -95,6 +100,23 @@ fn steps(world: &SimpleCommunicator, one: bool) -> Result<(), String> {
     match found {
         Err(Error::Unlike { rank: 1, what, .. }) if what == "elements" => (),
         other => return Err(format!("other elements: {other:?}")),
+    }
+
+    // Another optimizer.
+    if one {
+        let other = Optimizer::new(adamw(0.1), LEN).map_err(|error| error.to_string())?;
+        let own = std::mem::replace(sharded.optimizer_mut(), other);
+        let found = sharded.step(&mut params, &plain);
+        *sharded.optimizer_mut() = own;
+        match found {
+            Err(Error::Layout { found, .. }) if found == (0..LEN, LEN) => (),
+            other => return Err(format!("an optimizer of all: {other:?}")),
+        }
+    } else {
+        match sharded.step(&mut params, &plain) {
+            Err(Error::Elsewhere { rank: 1, .. }) => (),
+            other => return Err(format!("an optimizer of all on rank 1: {other:?}")),
+        }
     }
 
     // What is set.

@@ -204,12 +204,35 @@ pub(crate) fn refused(world: &SimpleCommunicator) -> Result<(), String> {
     expect("two", two.err(), &["embed", "50000"])?;
     let four: [&[bf16]; 4] = [&params[..50_000], &params[50_000..50_099], &params[50_099..], &[]];
     expect("four", sharded.save_with(file("short"), &four, &()).err(), &["4 tensors", "the layout has 3"])?;
+    // Each rank somewhere else.
+    let apart = file(&format!("short-{}", world.rank()));
+    let error = sharded.save(apart, &params).err();
+    expect("apart", error, &["on rank 1, path is", "short-1", "short-0"])?;
     if file("short").exists() {
         return Err("something was saved".to_owned());
     }
 
     let path = file("whole");
     sharded.save(&path, &params).map_err(text)?;
+    // One that was moved away keeps its parts.
+    if world.rank() == 0 {
+        fs::rename(&path, file("whole.before")).map_err(text)?;
+    }
+    sharded.save(&path, &params).map_err(text)?;
+    for of in ["whole", "whole.before"] {
+        let there = fs::read_to_string(file(of)).map_err(text)?;
+        let names = there.split('"').filter(|name| name.starts_with("whole."));
+        if let Some(name) = names.into_iter().find(|name| !file(name).exists()) {
+            return Err(format!("{name} of {of} is gone"));
+        }
+    }
+    let found = if one {
+        let mut others = vec![0.0_f32; LEN];
+        Sharded::<AnyRule>::load(world, &path, layout(), BATCHES, &mut others).err()
+    } else {
+        load(path.clone(), layout(), &mut params)
+    };
+    expect("elements", found, &["elements is", "f32"])?;
     expect("another length", load(path.clone(), (LEN - 1).into(), &mut params[1..]), &["must have"])?;
     let len = LEN - usize::from(one);
     expect("too few", load(path.clone(), layout(), &mut params[..len]), &[&(LEN - 1).to_string()])?;
@@ -254,4 +277,70 @@ pub(crate) fn refused(world: &SimpleCommunicator) -> Result<(), String> {
         expect(text, load(path.clone(), layout(), &mut params), &["no list of the parts", expected])?;
     }
     Ok(())
+}
+
+/// Small layers with names, some of which are empty, so that the first ranks have nothing: the average too is that of one process.
+pub(crate) fn named(world: &SimpleCommunicator) -> Result<(), String> {
+    let lens = [("none", 0), ("a", 5), ("empty", 0), ("b", 700), ("last", 0)];
+    let layout = Layout::new(lens).map_err(text)?;
+    let len = layout.len();
+    let path = file(&format!("named-{}", world.size()));
+    let start: Vec<f32> = (0..len).map(|i| i as f32 * 1e-3 - 0.3).collect();
+    let (mut params, mut expected) = (start.clone(), start);
+    fn cut(mut params: &mut [f32]) -> [&mut [f32]; 5] {
+        let mut next = |len| params.split_off_mut(..len).expect("as long as the layout");
+        [next(0), next(5), next(0), next(700), next(0)]
+    }
+    let rule = || AnyRule::from(Lamb { weight_decay: 0.1, ..Lamb::default() });
+    let mut alone = Optimizer::new(rule(), &layout).map_err(text)?;
+    let mut sharded = Sharded::new(world, rule(), &layout, 3).map_err(text)?;
+    alone.set_ema(0.5).map_err(text)?;
+    sharded.optimizer_mut().set_ema(0.5).map_err(text)?;
+    for step in 0..4 {
+        // What was begun and is forgotten is begun anew.
+        if let Some(batch) = sharded.micro_batches().next() {
+            sharded.grads(batch).map_err(text)?.fill(7.0);
+            sharded.forget_grads();
+        }
+        for batch in sharded.micro_batches() {
+            gradient(2, step, batch, sharded.grads(batch).map_err(text)?);
+        }
+        sharded.step_tensors(&mut cut(&mut params), &PIPELINE).map_err(text)?;
+        let leaf = |batch| {
+            let mut grads = vec![0.0; len];
+            gradient(2, step, batch, &mut grads);
+            grads
+        };
+        let grads = summed(0, 4, 3, &leaf);
+        let mut grads = &grads[..];
+        let tensor = |(params, len): (_, usize)| {
+            Tensor::new::<f32, f32>(params, grads.split_off(..len).expect("as long as the layout"))
+        };
+        let mut tensors: Vec<_> =
+            cut(&mut expected).into_iter().zip(lens.map(|(_, len)| len)).map(tensor).collect();
+        alone.step_with(&mut tensors, &PIPELINE).map_err(text)?;
+        if step == 1 {
+            sharded.save_with(&path, &cut(&mut params).map(|slice| &*slice), &step).map_err(text)?;
+            params.fill(0.0);
+            let slices = &mut cut(&mut params);
+            let loaded = Sharded::load_with::<_, usize>(world, &path, &layout, 3, slices).map_err(text)?;
+            sharded = loaded.0;
+        }
+    }
+    if params != expected {
+        return Err("other parameters".to_owned());
+    }
+    sharded.swap_ema(&mut cut(&mut params)).map_err(text)?;
+    if params.iter().ne(alone.ema().ok_or("no average")?) {
+        return Err("another average".to_owned());
+    }
+    for batch in sharded.micro_batches() {
+        sharded.grads(batch).map_err(text)?.fill(1.0);
+    }
+    match sharded.step(&mut params, &PIPELINE) {
+        Err(Error::Optimizer(lanestep::Error::Swapped)) => (),
+        other => return Err(format!("a step in the place of the average: {other:?}")),
+    }
+    sharded.swap_ema(&mut cut(&mut params)).map_err(text)?;
+    if params == expected { Ok(()) } else { Err("parameters have not come back".to_owned()) }
 }
