@@ -448,7 +448,7 @@ impl Way {
             });
             (rest, rest_grads, start) = (after, after_grads, cut);
         }
-        let in_parts = self.zeroing.is_none() && self.cuts.len() % 2 == 0;
+        let in_parts = self.zeroing.is_none() && self.cuts.len().is_multiple_of(2);
         let result = if in_parts && optimizer.in_parts(pipeline).err() != Some(Error::LayerwiseUpdate) {
             self.in_one_part(optimizer, &mut tensors, pipeline, grads.len())
         } else {

@@ -219,12 +219,13 @@ pub(crate) fn refused(world: &SimpleCommunicator) -> Result<(), String> {
         fs::rename(&path, file("whole.before")).map_err(text)?;
     }
     sharded.save(&path, &params).map_err(text)?;
-    for of in ["whole", "whole.before"] {
-        let there = fs::read_to_string(file(of)).map_err(text)?;
-        let names = there.split('"').filter(|name| name.starts_with("whole."));
-        if let Some(name) = names.into_iter().find(|name| !file(name).exists()) {
-            return Err(format!("{name} of {of} is gone"));
-        }
+    let names = |of: &str| -> Result<Vec<String>, String> {
+        let list = fs::read_to_string(file(of)).map_err(text)?;
+        Ok(list.split('"').filter(|name| name.starts_with("whole.")).map(str::to_owned).collect())
+    };
+    let (now, before) = (names("whole")?, names("whole.before")?);
+    if now.iter().any(|name| before.contains(name)) || !before.iter().all(|name| file(name).exists()) {
+        return Err(format!("{before:?} was moved, and {now:?} saved"));
     }
     let found = if one {
         let mut others = vec![0.0_f32; LEN];
