@@ -6,7 +6,7 @@ use crate::store::{BLOCK, Code, SCALE};
 /// How each of what an optimizer keeps is kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Codes<'a> {
-    pub(super) all: [Code; STREAMS],
+    pub(crate) all: [Code; STREAMS],
     /// Whether all are as they are computed with.
     pub(super) plain: bool,
     /// Whether any are kept in blocks, which only multiples of [`BLOCK`] and ends of groups may cut.
@@ -22,10 +22,6 @@ impl<'a> Codes<'a> {
     /// The same, until they are [`set`](Self::set).
     pub(crate) const fn new(edges: &'a [usize]) -> Self {
         Self { all: [Code::F32; STREAMS], plain: true, in_blocks: false, edges }
-    }
-
-    pub(crate) const fn all(&self) -> [Code; STREAMS] {
-        self.all
     }
 
     #[inline]

@@ -163,15 +163,20 @@ impl<const S: usize> Known<'_, S> {
         lane: usize,
         mut sums: [Sums; 2],
     ) -> [Sums; 2] {
+        let mut add = |read: Read<'_, S>| {
+            // Up to where a lane begins anew.
+            let (rest, read) = read.split_at(lane.wrapping_neg() % 16);
+            walk::survey_rest(formula, lane, rest, &mut sums);
+            walk::survey(level, formula, read, &mut sums);
+        };
         if let Some(read) = self.plain(range.clone()) {
-            walk::survey(level, formula, lane, read, &mut sums);
+            add(read);
             return sums;
         }
         let mut scratch = ([0.0; STAGE], [0.0; STAGE], [[0.0; STAGE]; S]);
         for start in range.clone().step_by(STAGE) {
             let piece = start..range.end.min(start + STAGE);
-            let read = self.decoded(level, piece, &mut scratch);
-            walk::survey(level, formula, lane, read, &mut sums);
+            add(self.decoded(level, piece, &mut scratch));
         }
         sums
     }

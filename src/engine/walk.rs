@@ -24,8 +24,7 @@ pub(super) struct Read<'a, const S: usize, T = f32> {
 
 impl<'a, const S: usize> Read<'a, S> {
     /// At an element, or at the end if there are fewer.
-    #[inline(always)]
-    fn split_at(self, mid: usize) -> (Self, Self) {
+    pub(super) fn split_at(self, mid: usize) -> (Self, Self) {
         let mid = mid.min(self.params.len());
         let (params, grads) = (self.params.split_at(mid), self.grads.split_at(mid));
         let state = self.state.map(|slot| slot.split_at(mid));
@@ -46,17 +45,29 @@ pub(super) fn walk<F: Formula<S>, const S: usize, T: Rest>(
     level.pass(Walk { formula, streams: &mut streams });
 }
 
-/// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, both from a lane on, and
+/// Adds the squares of what the formula [measures](Formula::measure) and of the parameters, both from lane 0 on, and
 /// writes nothing.
 #[inline(always)]
 pub(super) fn survey<F: Formula<S>, const S: usize>(
     level: Level,
     formula: &F,
+    read: Read<'_, S>,
+    sums: &mut [Sums; 2],
+) {
+    level.pass(Survey { formula, read, sums });
+}
+
+/// The same of elements of which the first is in another lane, and which end with the last lane at most.
+pub(super) fn survey_rest<F: Formula<S>, const S: usize>(
+    formula: &F,
     lane: usize,
     read: Read<'_, S>,
     sums: &mut [Sums; 2],
 ) {
-    level.pass(Survey { formula, lane, read, sums });
+    survey_tiles::<f32, F, S>((), formula, read, |k, found, p| {
+        sums[0].add_square(lane + k, *found);
+        sums[1].add_square(lane + k, *p);
+    });
 }
 
 struct Walk<'a, 'b, F, const S: usize, T> {
@@ -76,7 +87,6 @@ impl<F: Formula<S>, const S: usize, T: Rest> Pass for Walk<'_, '_, F, S, T> {
 
 struct Survey<'a, F, const S: usize> {
     formula: &'a F,
-    lane: usize,
     read: Read<'a, S>,
     sums: &'a mut [Sums; 2],
 }
@@ -84,29 +94,24 @@ struct Survey<'a, F, const S: usize> {
 impl<F: Formula<S>, const S: usize> Pass for Survey<'_, F, S> {
     #[inline(always)]
     fn run<V: Wide>(self, proof: V::Proof) {
-        let Self { formula, lane, read, sums: all } = self;
-        // In registers, so the compiler must see that nothing else is touched.
-        let mut sums = *all;
-        let single = |sums: &mut [Sums; 2], lane: usize, read: Read<'_, S>| {
-            survey_tiles::<f32, F, S>((), formula, read, |k, found, p| {
-                sums[0].add_square(lane + k, *found);
-                sums[1].add_square(lane + k, *p);
-            });
-        };
-        let (head, Read { params, grads, state }) = read.split_at(lane.wrapping_neg() % 16);
-        single(&mut sums, lane, head);
+        let Read { params, grads, state } = self.read;
         let ((params, params_tail), (grads, grads_tail)) = (params.as_chunks(), grads.as_chunks());
         let state = state.map(|slot| slot.as_chunks());
         let whole = Read { params, grads, state: state.map(|(whole, _)| whole) };
         let tail = Read { params: params_tail, grads: grads_tail, state: state.map(|(_, tail)| tail) };
-        survey_tiles::<V, F, S>(proof, formula, whole, |_, found, p| {
+        // In registers, so the compiler must see that nothing else is touched.
+        let mut sums = *self.sums;
+        survey_tiles::<V, F, S>(proof, self.formula, whole, |_, found, p| {
             for k in 0..16 {
                 sums[0].add_square(k, found[k]);
                 sums[1].add_square(k, p[k]);
             }
         });
-        single(&mut sums, 0, tail);
-        *all = sums;
+        survey_tiles::<f32, F, S>((), self.formula, tail, |k, found, p| {
+            sums[0].add_square(k, *found);
+            sums[1].add_square(k, *p);
+        });
+        *self.sums = sums;
     }
 }
 

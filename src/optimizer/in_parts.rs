@@ -117,7 +117,9 @@ impl<R: Rule> InParts<'_, R> {
         let expected = self.optimizer.layout.whole().div_ceil(LEAF);
         check_leaves("the list of sums of gradients", expected, leaves.len())?;
         let found = joined(leaves, Magnitude::join).unwrap_or_default();
-        self.report = self.optimizer.judge(found, self.pipeline)?;
+        let mut report = Report::NOTHING;
+        self.optimizer.judge(found, self.pipeline, &mut report)?;
+        self.report = report;
         self.missing[0] = None;
         Ok(!self.report.skipped)
     }
@@ -215,7 +217,7 @@ impl<R: Rule> InParts<'_, R> {
         }
         let Self { optimizer, pipeline, report, layerwise, layers, .. } = self;
         let step = &Step { pipeline, clip_factor: report.clip_factor, layerwise: *layerwise, layers };
-        optimizer.sweep(start, tensors, step, |sweep, tensors, state, plan| {
+        optimizer.sweep(range, tensors, step, |sweep, tensors, state, plan| {
             if pipeline.measure_update {
                 return sweep.leaves(start, tensors, state, plan);
             }

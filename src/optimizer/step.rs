@@ -73,14 +73,14 @@ impl<R: Rule> Optimizer<R> {
         let mut step = Step { pipeline, clip_factor: 1.0, layerwise: self.layerwise()?, layers: &[] };
         let (mut report, start) = (Report::NOTHING, self.layout.places().start);
         if pipeline.measures() {
-            report = self.judge(self.measure(start, tensors, pipeline).all(), pipeline)?;
+            self.judge(self.measure(start, tensors, pipeline).all(), pipeline, &mut report)?;
             if report.skipped {
                 tensors.iter_mut().for_each(Tensor::zero);
                 return Ok(report);
             }
             step.clip_factor = report.clip_factor;
         }
-        let change = self.sweep(start, tensors, &step, |sweep, tensors, state, plan| {
+        let change = self.sweep(self.layout.places(), tensors, &step, |sweep, tensors, state, plan| {
             sweep.run(start, tensors, state, plan)
         })?;
         report.update = pipeline.measure_update.then(|| Update::of(change));
@@ -92,6 +92,7 @@ impl<R: Rule> Optimizer<R> {
     ///
     /// # Errors
     /// [`Error::Slots`] if one does not take the slots that its rule names.
+    #[inline]
     pub(super) fn layerwise(&self) -> Result<bool, Error> {
         let mut layerwise = false;
         for member in &self.members {
@@ -101,6 +102,7 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// Gradients that are to be read before the step.
+    #[inline]
     pub(super) fn measure<'a, 'b>(
         &self,
         start: usize,
@@ -112,9 +114,15 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// What is to be done, with gradients in which so much was found.
-    pub(super) fn judge(&self, found: Magnitude, pipeline: &Pipeline) -> Result<Report, Error> {
+    #[inline]
+    pub(super) fn judge(
+        &self,
+        found: Magnitude,
+        pipeline: &Pipeline,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let found = Gradients::scaled(found, pipeline.scale);
-        let mut report = Report { grads: Some(found), ..Report::NOTHING };
+        report.grads = Some(found);
         match (found.first_non_finite, pipeline.non_finite) {
             (Some(first), NonFinite::Error) => {
                 let tensor = self.layout.name_at(first);
@@ -123,13 +131,14 @@ impl<R: Rule> Optimizer<R> {
             (Some(_), NonFinite::Skip) => report.skipped = true,
             _ => report.clip_factor = pipeline.clip_factor(found.norm),
         }
-        Ok(report)
+        Ok(())
     }
 
-    /// Steps over the elements from `start` on, without counting.
+    /// Steps over the elements of these places, without counting.
+    #[inline]
     pub(super) fn sweep<T>(
         &mut self,
-        start: usize,
+        here: Range<usize>,
         tensors: &mut [Tensor<'_>],
         step: &Step<'_>,
         sweep: impl for<'a> FnOnce(Sweep<'_>, &'a mut [Tensor<'_>], &mut [&'a mut [u8]], &Planned<'_, R>) -> T,
@@ -155,11 +164,10 @@ impl<R: Rule> Optimizer<R> {
             codes.set(LOWER, lower.code);
             state[LOWER] = lower.bytes_mut();
         }
-        let len = tensors.iter().map(|tensor| tensor.lens().0).sum();
-        if len < layout.len() {
-            for (code, slot) in codes.all().into_iter().zip(&mut state).filter(|(_, slot)| !slot.is_empty()) {
-                let first = codes.bytes(code, layout.start, start - layout.start);
-                *slot = &mut take(slot)[first..][..codes.bytes(code, start, len)];
+        if here != layout {
+            for (code, slot) in codes.all.into_iter().zip(&mut state).filter(|(_, slot)| !slot.is_empty()) {
+                let first = codes.bytes(code, layout.start, here.start - layout.start);
+                *slot = &mut take(slot)[first..][..codes.bytes(code, here.start, here.len())];
             }
         }
         let all = Sweep { level, parallelism, beside, codes: &codes, rounding };
@@ -168,6 +176,7 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// A step has been taken.
+    #[inline]
     pub(super) fn count(&mut self) {
         if let Some(ema) = &mut self.ema {
             ema.begun = true;
