@@ -30,6 +30,7 @@ fn place(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Replaces the file. Where that is not allowed, what was written does not stay beside it.
+#[cfg_attr(not(unix), allow(unused_variables, reason = "only there it is known which file was written"))]
 fn commit(file: AtomicWriteFile, place: &Path) -> io::Result<()> {
     // Open until the end, so that no other file can be taken for it.
     #[cfg(unix)]
