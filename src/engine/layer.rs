@@ -55,10 +55,16 @@ impl WithFormula for Measured<'_, '_, '_, '_> {
     type Output = Option<[f64; 2]>;
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
+        if F::LAYERWISE { self.step(formula) } else { None }
+    }
+}
+
+impl Measured<'_, '_, '_, '_> {
+    fn step<F: Formula<S>, const S: usize>(self, formula: F) -> Option<[f64; 2]> {
         let Self { sweep, part, slots, known } = self;
         // A layer is of one tensor.
         let tensor = part.span.borrow().next().unwrap_or_default();
-        if !F::LAYERWISE || slots.len() != S || tensor.is_idle() {
+        if slots.len() != S || tensor.is_idle() {
             return None;
         }
         let layer = known.unwrap_or_else(|| {
@@ -126,6 +132,13 @@ impl WithFormula for Stretch<'_> {
     type Output = (Vec<[f64; 2]>, Option<Open>);
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
+        // A condition that the compiler knows, so that no loops are made for rules without layers.
+        if F::LAYERWISE { self.leaves(formula) } else { (vec![], None) }
+    }
+}
+
+impl Stretch<'_> {
+    fn leaves<F: Formula<S>, const S: usize>(self, formula: F) -> (Vec<[f64; 2]>, Option<Open>) {
         let Self { level, parallelism, params, lower, grads, state, start, layer, before } = self;
         let Ok(state) = state.try_into() else { return (vec![], None) };
         let (known, end) = (&Known { params, lower, grads, start, state }, start + params.len());

@@ -3,7 +3,7 @@
 use super::codec::Rounds;
 use super::codes::Codes;
 use super::fold::{ChangeSums, join};
-use super::layer::measure;
+use super::layer::{Known, measure};
 use super::share::share;
 use super::stage::{Stage, State};
 use super::tensor::{Grads, Tensor};
@@ -251,6 +251,18 @@ struct Layers<'a> {
     known: &'a dyn Fn(usize) -> Option<Layer>,
 }
 
+impl Layers<'_> {
+    fn layer<F: Formula<S>, const S: usize>(
+        self,
+        level: Level,
+        formula: &F,
+        elements: &Known<'_, S>,
+    ) -> Layer {
+        let known = (self.known)(elements.start);
+        known.unwrap_or_else(|| measure(level, self.parallelism, formula, elements))
+    }
+}
+
 impl WithFormula for Update<'_, '_, '_, '_, '_> {
     /// An error is how many slots the formula takes, where they are not as many as there are.
     type Output = Result<(), usize>;
@@ -286,14 +298,14 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         }
         let mut stage = Stage::new(state, rounding);
         for tensor in take(&mut part.span) {
-            let measured = measured.filter(|_| !tensor.is_idle());
-            let formula = measured.map_or(formula, |Layers { parallelism, known }| {
+            let mut here = formula;
+            if F::LAYERWISE
+                && let Some(layers) = measured.filter(|_| !tensor.is_idle())
+            {
                 let elements = &stage.known(&tensor, visit.lower);
-                let layer = known(elements.start);
-                formula
-                    .of_layer(layer.unwrap_or_else(|| measure(visit.level, parallelism, &formula, elements)))
-            });
-            stage.update(&formula, tensor, visit);
+                here = formula.of_layer(layers.layer(visit.level, &formula, elements));
+            }
+            stage.update(&here, tensor, visit);
         }
         Ok(())
     }
