@@ -342,27 +342,27 @@ impl<F: Read + Seek> Checkpoint<F> {
 
     /// State is kept as the file has it. A slot has one format everywhere.
     fn set_formats<R: Recorded>(&self, optimizer: &mut Optimizer<R>) -> Result<(), Error> {
+        let named = |name: &str| {
+            let format = Format::all().iter().find(|format| format.name() == name).copied();
+            format.ok_or_else(|| Error::Record { reason: format!("there is no format {name:?}") })
+        };
         if let Some(formats) = &self.record.formats {
-            let format = Format::all().iter().find(|format| format.name() == formats.state);
-            let reason = || format!("there is no format {:?}", formats.state);
-            optimizer.format = *format.ok_or_else(|| Error::Record { reason: reason() })?;
+            optimizer.format = named(&formats.state)?;
             optimizer.rounding = formats.seed.map_or(Rounding::Nearest, |seed| Rounding::Stochastic { seed });
             optimizer.set_split(formats.split)?;
         }
+        let slots = self.record.formats.as_ref().and_then(|formats| formats.slots.as_ref());
         for name in optimizer.state_names().collect::<Vec<_>>() {
-            let slots = self.record.formats.as_ref().and_then(|formats| formats.slots.as_ref());
-            if let Some(slots) = slots {
-                let found =
-                    slots.get(name).and_then(|of| Format::all().iter().find(|format| format.name() == of));
+            // A part may have no tensor to tell it.
+            let format = if let Some(slots) = slots {
                 let reason = || format!("it tells no format of the state {name:?}");
-                let format = *found.ok_or_else(|| Error::Record { reason: reason() })?;
+                Some(named(slots.get(name).ok_or_else(|| Error::Record { reason: reason() })?)?)
+            } else {
+                let found = self.parts.iter().find_map(|part| part.dtype(name));
+                Format::all().iter().find(|format| Some(dtype(**format)) == found).copied()
+            };
+            if let Some(format) = format {
                 optimizer.set_state_format(name, format)?;
-                continue;
-            }
-            let found = self.parts.iter().find_map(|part| part.dtype(name));
-            let is = |format: &&Format| Some(dtype(**format)) == found;
-            if let Some(format) = Format::all().iter().find(is) {
-                optimizer.set_state_format(name, *format)?;
             }
         }
         Ok(())

@@ -11,7 +11,6 @@ use mpi::traits::Communicator;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::any::type_name;
 use std::fs::{metadata, read_to_string, remove_file};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -107,10 +106,8 @@ impl<R: Recorded> Sharded<R> {
 
     /// What must be alike where all save or load.
     fn at<P>(&self, path: &Path, lens: &[usize]) -> Result<Value, Error> {
-        let mut text = self.record()?.1;
+        let mut text = self.described::<P>(lens)?;
         text["path"] = path.to_string_lossy().into();
-        text["elements"] = type_name::<P>().into();
-        text["tensors"] = lens.into();
         Ok(text)
     }
 

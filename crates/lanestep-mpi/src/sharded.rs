@@ -164,11 +164,13 @@ impl<R: Recorded> Sharded<R> {
     /// have all of it afterwards. The second call puts both back, bit for bit; until then, steps are an error.
     ///
     /// # Errors
-    /// As [`Optimizer::swap_ema`]; [`Error::Elsewhere`] if another rank has one.
+    /// As [`Optimizer::swap_ema`]; [`Error::Unlike`] and [`Error::Elsewhere`] as [`step`](Self::step).
     pub fn swap_ema<P: Element>(&mut self, params: &mut [&mut [P]]) -> Result<(), Error> {
         let (mut params, own) = (Pieces::new(params), self.range());
-        let checked = self.check(&params.lens());
-        elsewhere(&self.world, checked)?;
+        let lens = params.lens();
+        let text = || self.described::<P>(&lens);
+        let intent = self.check(&lens).and_then(|()| Ok(Intent::of(&text()?)));
+        agree(&self.world, intent, text)?;
         let swapped = self.optimizer.swap_ema(&mut params.alone(own)).map_err(Error::from);
         elsewhere(&self.world, swapped)?;
         self.gather(&mut params);
@@ -184,6 +186,7 @@ impl<R: Recorded> Sharded<R> {
     ) -> Result<Intent, Error> {
         self.gradients.check()?;
         self.check(lens)?;
+        // What a step refuses is to be found before anything is sent: a leaf of parameters shows it.
         let own = self.exchange.own();
         let first = own.start..own.end.min(own.start + Layout::LEAF);
         self.optimizer.in_parts(pipeline)?.measure(own.start, &mut params.alone(first))?;
@@ -208,24 +211,24 @@ impl<R: Recorded> Sharded<R> {
         if let Some(digest) = self.digest {
             return Ok(digest);
         }
-        let (digest, _) = self.record()?;
+        let Intent { digest, .. } = Intent::of(&record(&self.optimizer)?);
         self.digest = Some(digest);
         Ok(digest)
     }
 
-    /// What the optimizer is, and a digest of it.
-    pub(crate) fn record(&self) -> Result<(u64, Value), Error> {
-        let record = record(&self.optimizer)?;
-        Ok((XxHash3_64::oneshot(record.to_string().as_bytes()), record))
-    }
-
-    /// What must be alike.
-    fn text<P>(&self, lens: &[usize], pipeline: &Pipeline) -> Result<Value, Error> {
+    /// What the optimizer is, and slices of these lengths that are its parameters: what must be alike wherever all do something together.
+    pub(crate) fn described<P>(&self, lens: &[usize]) -> Result<Value, Error> {
         let mut text = record(&self.optimizer)?;
-        text["micro_batches"] = self.micro_batches.into();
-        text["bucket"] = self.exchange.cut.piece().into();
         text["elements"] = type_name::<P>().into();
         text["tensors"] = lens.into();
+        Ok(text)
+    }
+
+    /// What must be alike in a step.
+    fn text<P>(&self, lens: &[usize], pipeline: &Pipeline) -> Result<Value, Error> {
+        let mut text = self.described::<P>(lens)?;
+        text["micro_batches"] = self.micro_batches.into();
+        text["bucket"] = self.exchange.cut.piece().into();
         text["pipeline"] = json!(pipeline);
         Ok(text)
     }
