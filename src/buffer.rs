@@ -1,8 +1,11 @@
 //! Where numbers lie in memory.
 
+mod pages;
+
 use crate::Error;
 use core::fmt;
 use core::ops::{Deref, DerefMut, Range};
+use pages::Pages;
 
 /// Parameters or gradients that begin at a chosen place of a page of memory: a `Vec<f32>` that a step finds where it is
 /// fastest. It is a slice to all who use it.
@@ -19,6 +22,11 @@ use core::ops::{Deref, DerefMut, Range};
 /// and its gradients really begin. So `Vec`s that stay where they are do well. Buffers are apart from each other too, and
 /// begin on cache lines.
 ///
+/// With feature `huge-pages`, on by default, large buffers are in huge pages where Linux has them for those who ask (`madvise` in
+/// `/sys/kernel/mm/transparent_hugepage/enabled`); and so is an optimizer's state. Beyond the caches it is this that counts: with
+/// all in huge pages, AdamW took 0.69 to 0.90 of its time on a virtual Zen 4, with the state alone 0.87 to 0.97. What is written
+/// first is 2 MiB then, which belong to the thread that wrote.
+///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {
 /// use lanestep::{AdamW, Buffer, Optimizer};
@@ -29,7 +37,7 @@ use core::ops::{Deref, DerefMut, Range};
 /// # Ok(()) }
 /// ```
 pub struct Buffer {
-    memory: Vec<f32>,
+    pages: Pages,
     numbers: Range<usize>,
 }
 
@@ -54,7 +62,7 @@ impl Buffer {
     /// # Errors
     /// [`Error::Memory`] if there is no room for them.
     pub fn together<const N: usize>(lens: [usize; N]) -> Result<[Self; N], Error> {
-        let mut buffers = [const { Self { memory: Vec::new(), numbers: 0..0 } }; N];
+        let mut buffers = [const { Self { pages: Pages::NONE, numbers: 0..0 } }; N];
         let mut taken = [0; N];
         for (k, len) in lens.into_iter().enumerate() {
             let offset = apart(taken[..k].iter().copied());
@@ -80,23 +88,19 @@ impl Buffer {
         Ok(copy)
     }
 
-    /// Zeros that begin at an offset of a page. What is shorter than half a page only begins on a cache line, as it would
-    /// mostly be gap.
+    /// Zeros that begin at an offset of a page, or if they are less than half of one, on a cache line.
     pub(crate) fn at(offset: usize, len: usize) -> Option<Self> {
-        let gap = if len < PAGE / 8 { LINE } else { PAGE };
-        let memory = bytemuck::allocation::try_zeroed_vec(len.checked_add(gap / 4)?).ok()?;
-        let mut buffer = Self { memory, numbers: 0..len };
+        let mut buffer = Self { pages: Pages::zeroed(len)?, numbers: 0..len };
         buffer.begin_at(offset);
         Some(buffer)
     }
 
     /// Begins elsewhere. All numbers must still be zero, as they stay behind.
     pub(crate) fn begin_at(&mut self, offset: usize) {
-        let len = self.numbers.len();
-        let gap = 4 * (self.memory.len() - len);
-        if gap > 0 {
-            let start = (offset + gap - offset_of(&self.memory) % gap) % gap / 4;
-            self.numbers = start..start + len;
+        let (all, unit) = (self.pages.all(), self.pages.unit);
+        if all.len() > self.numbers.len() {
+            let start = (offset + unit - all.as_ptr().addr() % unit) % unit / 4;
+            self.numbers = start..start + self.numbers.len();
         }
     }
 
@@ -126,14 +130,14 @@ impl Deref for Buffer {
 
     #[inline]
     fn deref(&self) -> &[f32] {
-        &self.memory[self.numbers.clone()]
+        &self.pages.all()[self.numbers.clone()]
     }
 }
 
 impl DerefMut for Buffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.memory[self.numbers.clone()]
+        &mut self.pages.all_mut()[self.numbers.clone()]
     }
 }
 
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_buffer_begins_at_its_offset_and_holds_zeros() {
-        for len in [0, 1, 15, 16, 511, 512, 513, 40_000] {
+        for len in [0, 1, 15, 16, 511, 512, 513, 40_000, 458_751, 458_752, 1_000_000] {
             for offset in [0, 64, 1024, 4032] {
                 let mut buffer = Buffer::at(offset, len).unwrap();
                 let check = |buffer: &Buffer, offset| {

@@ -70,7 +70,8 @@ impl<R: Rule> Optimizer<R> {
     /// each call must then hand over in its order. At the best level of this CPU, in parallel if feature `rayon` is on.
     ///
     /// The state is one `f32` for each parameter and each of the rule's [`slots`](Rule::slots), all zero. Where the
-    /// system maps zeroed memory lazily, its pages belong to the threads that first step over them.
+    /// system maps zeroed memory lazily, its pages belong to the threads that first step over them. With feature
+    /// `huge-pages`, slots of 1.75 MiB and more ask Linux for huge ones.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] if the rule's [`check`](Rule::check) fails, [`Error::Slots`] if its formula does

@@ -21,13 +21,15 @@ mod linux {
         }
         a_copy_leaves_untouched_pages_untouched();
         another_format_leaves_untouched_pages_untouched();
+        new_state_is_not_touched();
+        a_step_takes_its_state_and_nothing_else();
         // In KiB: five slots, and half of one for what a process has anyway.
         let limit = (2 * 5 + 1) * 128 * 1024;
         let child = std::env::current_exe().expect("this test");
         let script = format!("ulimit -v {limit} && exec \"$0\"");
         let status = Command::new("sh").args(["-c", &script]).arg(child).env(CHILD, "1").status();
         assert!(status.expect("a shell").success(), "with little memory");
-        println!("test result: ok. 3 passed; 0 failed");
+        println!("test result: ok. 5 passed; 0 failed");
     }
 
     /// In bytes.
@@ -66,6 +68,30 @@ mod linux {
             let copy = optimizer.try_clone().unwrap();
             let taken = resident().saturating_sub(before);
             assert!(taken < 8 * MIB && copy.is_split(), "{format}: {} MiB", taken / MIB);
+        }
+    }
+
+    fn new_state_is_not_touched() {
+        const LEN: usize = 1 << 30;
+        let before = resident();
+        let optimizer = match Optimizer::new(Adam::default(), LEN) {
+            Ok(optimizer) => optimizer,
+            Err(error) => return println!("new state is not tested: {error}"),
+        };
+        let taken = resident().saturating_sub(before);
+        assert!(taken < MIB && optimizer.len() == LEN, "{} KiB", taken / 1024);
+        println!("8 GiB of new state take {} KiB", taken / 1024);
+    }
+
+    fn a_step_takes_its_state_and_nothing_else() {
+        for len in [1_000_000, 9_999_999] {
+            let (mut params, grads) = (vec![1.0; len], vec![0.5; len]);
+            let before = resident();
+            let mut optimizer = Optimizer::new(Adam::default(), len).unwrap();
+            (0..3).for_each(|_| optimizer.step(&mut params, &grads).unwrap());
+            let (taken, state) = (resident() - before, 2 * 4 * len);
+            // A huge page is an eighth empty at most; and the pool's threads have begun.
+            assert!((state..state + MIB).contains(&taken), "{taken} bytes for {state} of state");
         }
     }
 
