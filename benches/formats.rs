@@ -70,11 +70,12 @@ fn in_memory(rows: &[Row], brief: bool) {
     for row in rows {
         let [mut f32, mut step] =
             [rows[0], *row].map(|row| Step::new(row, &data, level, Parallelism::default()));
-        let mut ceilings = LAYOUTS.map(|apart| Ceiling::new(row, n, apart));
-        let [first, second, third] = ceilings.each_mut().map(|ceiling| move || ceiling.pass());
-        let timed: &mut [&mut dyn FnMut()] =
-            &mut [&mut || f32.run(), &mut || step.run(), &mut { first }, &mut { second }, &mut { third }];
-        let times = turns(n, (if brief { 1 } else { 31 }, 1), timed);
+        let mut ceilings = LAYOUTS.map(|layout| Ceiling::new(row, n, layout));
+        let mut passes = ceilings.each_mut().map(|ceiling| move || ceiling.pass());
+        let (mut plain, mut own) = (|| f32.run(), || step.run());
+        let mut timed: Vec<&mut dyn FnMut()> = vec![&mut plain, &mut own];
+        timed.extend(passes.iter_mut().map(|pass| -> &mut dyn FnMut() { pass }));
+        let times = turns(n, (if brief { 1 } else { 31 }, 1), &mut timed);
         let (ceiling, ratio) =
             (times[2..].iter().copied().fold(f64::INFINITY, f64::min), times[1] / times[0]);
         print!("{:34} {:6.3} {:6.3} {ratio:6.2}", row.name, times[1], times[0]);

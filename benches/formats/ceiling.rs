@@ -2,15 +2,18 @@
 
 use super::row::{Row, Touch, UNIT};
 use super::widest::widest;
+use lanestep::Buffer;
 use std::array::from_fn;
 use std::hint::black_box;
 use std::mem::take;
+use std::ops::DerefMut;
 
 /// Parameters, gradients, two slots of state, and what is beside them.
 const STREAMS: usize = 5;
 
-/// How far apart in their pages the streams begin: at the same place, or with a distance between each two.
-pub(crate) const LAYOUTS: [usize; 3] = [0, 512, 832];
+/// How far apart in their pages the streams begin, at the same place or with a distance between each two, and whether state is
+/// in huge pages.
+pub(crate) const LAYOUTS: [(usize, bool); 4] = [(0, false), (512, false), (832, false), (512, true)];
 
 /// The units that one thread takes at a time, 2^15 parameters as in the crate.
 const GRAIN: usize = (1 << 15) / UNIT;
@@ -18,10 +21,13 @@ const GRAIN: usize = (1 << 15) / UNIT;
 /// A row's streams in one layout.
 pub(crate) struct Ceiling {
     units: usize,
-    memory: [Vec<u32>; STREAMS],
+    memory: [Memory; STREAMS],
     starts: [usize; STREAMS],
     streams: Streams,
 }
+
+/// Words in a `Vec`, or in the huge pages of a buffer.
+type Memory = Box<dyn DerefMut<Target = [f32]>>;
 
 /// The words of a unit of each, and whether nobody reads the last.
 #[derive(Clone, Copy)]
@@ -31,13 +37,20 @@ struct Streams {
 }
 
 impl Ceiling {
-    pub(crate) fn new(row: &Row, n: usize, apart: usize) -> Self {
+    pub(crate) fn new(row: &Row, n: usize, (apart, huge): (usize, bool)) -> Self {
         const PAGE: usize = 4096;
         let (units, streams) = (n / UNIT, row.streams());
         assert!(streams.len() <= STREAMS);
         let words = from_fn(|k| streams.get(k).map_or(0, |(bytes, _)| bytes / 4));
-        // Ones, as pages that have never been written are all the same one.
-        let memory = words.map(|words| vec![1_u32; units * words + PAGE / 4]);
+        let memory: [Memory; STREAMS] = from_fn(|k| {
+            let len = units * words[k] + PAGE / 4;
+            let huge = huge && (2..4).contains(&k);
+            let mut memory: Memory =
+                if huge { Box::new(Buffer::zeroed(len).expect("memory")) } else { Box::new(vec![0.0; len]) };
+            // As pages that have never been written are all the same one.
+            memory.fill(1.0);
+            memory
+        });
         let start = |k: usize| (PAGE + apart * k % PAGE - memory[k].as_ptr().addr() % PAGE) % PAGE / 4;
         let write_only = streams.get(4).is_some_and(|(_, touch)| *touch == Touch::Write);
         Self { units, starts: from_fn(start), memory, streams: Streams { words, write_only } }
@@ -46,7 +59,10 @@ impl Ceiling {
     /// Once over all of it.
     pub(crate) fn pass(&mut self) {
         let mut starts = self.starts.into_iter();
-        let slices = self.memory.each_mut().map(|memory| &mut memory[starts.next().unwrap_or(0)..]);
+        let slices = self.memory.each_mut().map(|memory| {
+            let words: &mut [u32] = bytemuck::cast_slice_mut(memory);
+            &mut words[starts.next().unwrap_or(0)..]
+        });
         share(self.units, self.streams, slices);
     }
 }

@@ -1,22 +1,34 @@
 //! What a step works on, laid out in several ways.
 
+use lanestep::Buffer;
 use std::ops::{Deref, DerefMut};
 
 /// Numbers that begin where an allocator puts them, or at an offset of a page.
 pub(crate) struct Placed {
-    memory: Vec<f32>,
+    memory: Box<dyn DerefMut<Target = [f32]>>,
     start: usize,
     len: usize,
 }
 
+const PAGE: usize = 4096;
+
 impl Placed {
     pub(crate) fn new(numbers: &[f32], offset: Option<usize>) -> Self {
-        const PAGE: usize = 4096;
-        let len = numbers.len();
-        let mut memory = vec![0.0; len + if offset.is_some() { PAGE / 4 } else { 0 }];
+        let spare = if offset.is_some() { PAGE / 4 } else { 0 };
+        Self::within(Box::new(vec![0.0; numbers.len() + spare]), numbers, offset)
+    }
+
+    /// In huge pages, if there are any and the numbers are many.
+    fn huge(numbers: &[f32], offset: usize) -> Self {
+        let memory = Buffer::zeroed(numbers.len() + PAGE / 4).expect("memory");
+        Self::within(Box::new(memory), numbers, Some(offset))
+    }
+
+    fn within(memory: Box<dyn DerefMut<Target = [f32]>>, numbers: &[f32], offset: Option<usize>) -> Self {
         let start = offset.map_or(0, |offset| (PAGE + offset - memory.as_ptr().addr() % PAGE) % PAGE / 4);
-        memory[start..start + len].copy_from_slice(numbers);
-        Self { memory, start, len }
+        let mut placed = Self { memory, start, len: numbers.len() };
+        placed.copy_from_slice(numbers);
+        placed
     }
 }
 
@@ -41,6 +53,8 @@ pub(crate) enum Layout {
     Vecs,
     /// Parameters and gradients so, and state apart from them and from itself.
     StateApart,
+    /// The same with state in huge pages.
+    StateHuge,
     /// All apart from each other.
     Apart,
     /// All at the beginning of a page.
@@ -49,12 +63,14 @@ pub(crate) enum Layout {
 
 impl Layout {
     /// Those that a ceiling is the best of.
-    pub(crate) const ALL: [Self; 4] = [Self::Vecs, Self::StateApart, Self::Apart, Self::Pages];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Vecs, Self::StateApart, Self::StateHuge, Self::Apart, Self::Pages];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Vecs => "vecs",
             Self::StateApart => "state-apart",
+            Self::StateHuge => "state-huge",
             Self::Apart => "apart",
             Self::Pages => "pages",
         }
@@ -64,8 +80,8 @@ impl Layout {
     fn offset(self, k: usize) -> Option<usize> {
         match self {
             Self::Vecs => None,
-            Self::StateApart if k < 2 => None,
-            Self::StateApart | Self::Apart => Some(512 * k % 4096),
+            Self::StateApart | Self::StateHuge if k < 2 => None,
+            Self::StateApart | Self::StateHuge | Self::Apart => Some(512 * k % 4096),
             Self::Pages => Some(0),
         }
     }
@@ -91,7 +107,10 @@ impl Data {
 
     /// The same numbers elsewhere.
     pub(crate) fn laid_out(&self, layout: Layout) -> Self {
-        let state = (2..).zip(&self.state).map(|(k, slot)| Placed::new(slot, layout.offset(k)));
+        let state = (2..).zip(&self.state).map(|(k, slot)| match layout.offset(k) {
+            Some(offset) if layout == Layout::StateHuge => Placed::huge(slot, offset),
+            offset => Placed::new(slot, offset),
+        });
         Self {
             params: Placed::new(&self.params, layout.offset(0)),
             grads: Placed::new(&self.grads, layout.offset(1)),
