@@ -11,6 +11,8 @@ mod error;
 pub mod formula;
 #[cfg(doc)]
 pub mod gallery;
+#[cfg(doc)]
+pub mod guide;
 mod health;
 mod lane;
 #[cfg(feature = "serde")]
