@@ -1,7 +1,6 @@
 // Of two definitions of a link the first holds: the README's own is for those who read it elsewhere.
-#![doc = "[The gallery]: gallery"]
-// Its examples are those of all features.
-#![cfg_attr(any(feature = "checkpoint", not(doctest)), doc = include_str!("../README.md"))]
+#![cfg_attr(not(doctest), doc = include_str!("guide/links.md"))]
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod accumulate;
@@ -11,6 +10,8 @@ mod error;
 pub mod formula;
 #[cfg(doc)]
 pub mod gallery;
+#[cfg(doc)]
+pub mod guide;
 mod health;
 mod lane;
 #[cfg(feature = "serde")]
