@@ -39,7 +39,7 @@ pub(crate) fn measure(bench: &Bench, machine: &Machine, quick: bool) -> Result<(
 
 fn size(len: usize, bench: &Bench) -> Result<Size> {
     let data = Data::new(1 << 16, 0);
-    let sets = bench.in_dram.div_ceil(len);
+    let sets = bench.in_dram.max(1 << 24).div_ceil(len);
     let before = reset_peak();
     let mut steps =
         (0..sets).map(|_| Step::new(AdamW::default().into(), len, &data)).collect::<Result<Vec<_>>>()?;

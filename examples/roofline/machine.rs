@@ -18,6 +18,7 @@ pub(crate) struct Machine {
     total: Option<usize>,
     free: Option<usize>,
     huge_pages: Option<String>,
+    load: Option<String>,
 }
 
 impl Machine {
@@ -35,6 +36,7 @@ impl Machine {
         let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
         let limit = limits.iter().filter_map(|path| read_to_string(path).ok()?.trim().parse().ok()).min();
         let limited = |bytes: usize| limit.map_or(bytes, |limit| bytes.min(limit));
+        let load = read_to_string("/proc/loadavg").ok();
         let modes = read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok();
         Self {
             cpu: cpu.map(|name| name.trim().to_owned()),
@@ -45,6 +47,7 @@ impl Machine {
             total: kilobytes("/proc/meminfo", "MemTotal:"),
             free: kilobytes("/proc/meminfo", "MemAvailable:").map(limited),
             huge_pages: modes.and_then(|modes| Some(modes.split(['[', ']']).nth(1)?.to_owned())),
+            load: load.and_then(|load| Some(load.split(' ').next()?.to_owned())),
         }
     }
 
@@ -120,7 +123,7 @@ impl Display for Machine {
         };
         writeln!(
             f,
-            "memory      {}, {} to be had, {} NUMA nodes",
+            "memory      {}, {} to be had; NUMA nodes: {}",
             gib(self.total),
             gib(self.free),
             self.nodes
@@ -128,6 +131,7 @@ impl Display for Machine {
         if self.nodes > 1 {
             writeln!(f, "            of one node as it stands: try `numactl --interleave=all`")?;
         }
-        write!(f, "huge pages  {}", self.huge_pages.clone().unwrap_or_else(unknown))
+        writeln!(f, "huge pages  {}", self.huge_pages.clone().unwrap_or_else(unknown))?;
+        write!(f, "load        {}, before this", self.load.clone().unwrap_or_else(unknown))
     }
 }

@@ -18,7 +18,6 @@
 //! Prints tables that fit an issue, and draws them to `target/roofline.svg`.
 
 mod bandwidth;
-#[path = "../../benches/step/ceiling.rs"]
 mod ceiling;
 #[path = "../../benches/step/data.rs"]
 #[allow(dead_code, reason = "the bench names its layouts")]
@@ -84,7 +83,7 @@ fn print_table(what: &str, rows: &[Row], bench: &Bench) {
     }
     let bound = rows.iter().filter(|row| row.is_memory_bound()).count();
     println!(
-        "ns a parameter; % of the ceiling of the same streams. On {}, {bound} of {} are memory bound.",
+        "ns a parameter; % of the ceiling of the same streams (above 100 is noise). {}: {bound} of {} memory bound",
         bench.settings()[2],
         rows.len()
     );

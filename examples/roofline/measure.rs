@@ -22,13 +22,10 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(machine: &Machine, quick: bool) -> Result<Self> {
-        // Six sets of the streams of a rule with four slots.
-        let fits = |n: usize| machine.memory().is_none_or(|free| 6 * 6 * 4 * n < free / 3 * 2);
-        let mut in_dram = 1 << if quick { 23 } else { 25 };
-        if 16 * in_dram >= 8 * machine.last_cache() {
-            in_dram /= 2;
-        }
-        while !fits(in_dram) {
+        // Streams of a quarter of a gigabyte, or of half of one where caches are large; six sets, of a rule with four slots.
+        let large_caches = machine.last_cache() > 64 << 20;
+        let mut in_dram = 1 << if quick { 22 } else { 24 + usize::from(large_caches) };
+        while machine.memory().is_some_and(|free| 6 * 6 * 4 * in_dram > free / 3 * 2) {
             in_dram /= 2;
         }
         Ok(Self {
@@ -50,12 +47,16 @@ impl Bench {
 
     /// What the timings of a row are of.
     pub(crate) fn settings(&self) -> [String; 3] {
-        let threads = match self.threads() {
-            1 => String::from("1 thread"),
-            n => format!("{n} threads"),
-        };
-        [String::from("L2, 1 thread"), String::from("DRAM, 1 thread"), format!("DRAM, {threads}")]
+        [
+            String::from("L2, 1 thread"),
+            String::from("DRAM, 1 thread"),
+            format!("DRAM, {}", threads(self.threads())),
+        ]
     }
+}
+
+pub(crate) fn threads(n: usize) -> String {
+    format!("{n} thread{}", if n == 1 { "" } else { "s" })
 }
 
 pub(crate) fn pool(threads: usize) -> Result<ThreadPool> {
