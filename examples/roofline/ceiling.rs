@@ -7,6 +7,7 @@ use std::hint::black_box;
 use crate::data::Data;
 use crate::parts::in_parts;
 use crate::widest::widest;
+use wide::f32x16;
 
 const AT_ONCE: usize = 64;
 
@@ -58,14 +59,21 @@ pub(crate) fn read<const S: usize>(params: &mut [f32], grads: &[f32], state: [&m
             let n = params.len();
             let grads = &grads.as_chunks::<AT_ONCE>().0[..n];
             let state = state.map(|slot| &slot.as_chunks::<AT_ONCE>().0[..n]);
-            let mut all = 0;
+            let mut sums = [f32x16::ZERO; AT_ONCE / 16];
             for i in 0..n {
-                all ^= sum(&params[i]) ^ sum(&grads[i]);
-                state.iter().for_each(|slot| all ^= sum(&slot[i]));
+                sum(&mut sums, &params[i]);
+                sum(&mut sums, &grads[i]);
+                state.iter().for_each(|slot| sum(&mut sums, &slot[i]));
             }
-            black_box(all);
+            black_box(sums);
         },
     );
+}
+
+#[inline(always)]
+fn sum(sums: &mut [f32x16; AT_ONCE / 16], numbers: &[f32; AT_ONCE]) {
+    let parts = numbers.as_chunks().0;
+    sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += f32x16::from(*part));
 }
 
 fn add<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]) {
@@ -76,24 +84,10 @@ fn add<const S: usize>(params: &mut [f32], grads: &[f32], state: [&mut [f32]; S]
             let n = params.len();
             let grads = &grads.as_chunks::<AT_ONCE>().0[..n];
             let mut state = state.map(|slot| &mut slot.as_chunks_mut::<AT_ONCE>().0[..n]);
-            let mut all = 0;
             for i in 0..n {
-                all ^= sum(&grads[i]);
-                add_one(&mut params[i]);
-                state.iter_mut().for_each(|slot| add_one(&mut slot[i]));
+                params[i].iter_mut().zip(&grads[i]).for_each(|(p, g)| *p += g);
+                state.iter_mut().for_each(|slot| slot[i].iter_mut().for_each(|x| *x += 1.0));
             }
-            black_box(all);
         },
     );
-}
-
-/// Of bits, in whatever order is fastest.
-#[inline(always)]
-fn sum(numbers: &[f32; AT_ONCE]) -> u32 {
-    numbers.iter().fold(0, |sum, x| sum ^ x.to_bits())
-}
-
-#[inline(always)]
-fn add_one(numbers: &mut [f32; AT_ONCE]) {
-    numbers.iter_mut().for_each(|x| *x = f32::from_bits(x.to_bits().wrapping_add(1)));
 }

@@ -96,15 +96,15 @@ impl Row {
         self.timings[2].share() >= MEMORY
     }
 
-    /// Of all threads, by what the step takes where memory hardly counts.
+    /// Of all threads: which of the two roofs is lower, what memory takes or what the step takes where memory hardly counts.
     pub(crate) fn verdict(&self, threads: usize) -> &'static str {
         let [in_l2, _, in_dram] = self.timings;
         if self.is_memory_bound() {
             "memory bound"
-        } else if in_l2.step / threads as f64 >= MEMORY * in_dram.step {
+        } else if in_l2.step / threads as f64 > in_dram.ceiling {
             "arithmetic bound"
         } else {
-            "bound by both"
+            "below both"
         }
     }
 }
