@@ -15,10 +15,10 @@ pub(crate) const SVG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/roofli
 const PANEL: (u32, u32) = (1200, 560);
 /// Between the lines of two names.
 const LINE: i32 = 13;
-/// From a point to its name.
-const GAP: i32 = 14;
-/// As wide as most.
-const LETTER: i32 = 7;
+/// From points to their names.
+const GAP: i32 = 24;
+/// Points this near have their names in one column.
+const NEAR: i32 = 60;
 
 // Okabe and Ito's, which are told apart with any kind of color vision.
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
@@ -56,6 +56,7 @@ fn draw(area: &Area<'_>, setting: &str, k: usize, rules: &[Row], formats: &[Row]
         .build_cartesian_2d(0.0..right, 0.0..top)?;
     let mut mesh = chart.configure_mesh();
     mesh.x_max_light_lines(0).y_max_light_lines(0).label_style(("sans-serif", 14));
+    mesh.x_label_formatter(&|bytes| format!("{bytes:.0}"));
     mesh.x_desc("bytes moved, a parameter").y_desc("ns a parameter").draw()?;
     let end = right.min(top * fastest);
     chart.draw_series(LineSeries::new([(0.0, 0.0), (end, end / fastest)], BLACK.stroke_width(2)))?;
@@ -72,25 +73,33 @@ fn draw(area: &Area<'_>, setting: &str, k: usize, rules: &[Row], formats: &[Row]
     name(area, points)
 }
 
-/// Each beside its point, or on the next free line above or below.
+/// Names in the order of their points, those of neighbours in one column beside them.
 fn name(area: &Area<'_>, mut points: Vec<((i32, i32), &str, RGBColor)>) -> Result<()> {
     let base = area.get_base_pixel();
     points.sort_by_key(|(place, ..)| *place);
-    let mut taken: Vec<(i32, i32, i32)> = Vec::new();
-    for ((x, y), name, color) in points {
-        let (x, y, width) = (x - base.0, y - base.1, LETTER * name.len() as i32);
-        let free = |at: &i32| {
-            let clear = |(left, right, line): &(i32, i32, i32)| {
-                *right < x || x + GAP + width < *left || (line - at).abs() >= LINE
-            };
-            *at > 2 * LINE && *at < PANEL.1 as i32 - 4 * LINE && taken.iter().all(clear)
-        };
-        let lines = (0..PANEL.1 as i32 / LINE).flat_map(|k| [y - k * LINE, y + k * LINE]);
-        let Some(at) = lines.into_iter().find(free) else { continue };
-        taken.push((x, x + GAP + width, at));
-        let style = ("sans-serif", 12).into_font().color(&color).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&PathElement::new([(x, y), (x + GAP - 2, at)], color.mix(0.4)))?;
-        area.draw_text(name, &style, (x + GAP, at))?;
+    for column in points.chunk_by_mut(|left, right| right.0.0 - left.0.0 < NEAR) {
+        let beside = column.iter().map(|((x, _), ..)| x - base.0).fold(0, Ord::max) + GAP;
+        column.sort_by_key(|((_, y), ..)| *y);
+        let ys: Vec<i32> = column.iter().map(|((_, y), ..)| y - base.1).collect();
+        for (((x, _), name, color), (y, line)) in column.iter().zip(ys.iter().zip(lines(&ys))) {
+            let style = ("sans-serif", 12).into_font().color(color).pos(Pos::new(HPos::Left, VPos::Center));
+            area.draw(&PathElement::new([(x - base.0, *y), (beside - 2, line)], color.mix(0.4)))?;
+            area.draw_text(name, &style, (beside, line))?;
+        }
     }
     Ok(())
+}
+
+/// Near `ys`, which ascend, and no two nearer to each other than a line: in the middle between pushing all down and all up.
+fn lines(ys: &[i32]) -> Vec<i32> {
+    let down = ys.iter().scan(i32::MIN / 2, |last, y| {
+        *last = (*y).max(*last + LINE);
+        Some(*last)
+    });
+    let up = ys.iter().rev().scan(PANEL.1 as i32, |next, y| {
+        *next = (*y).min(*next - LINE);
+        Some(*next)
+    });
+    let up: Vec<i32> = up.collect();
+    down.zip(up.into_iter().rev()).map(|(down, up)| (down + up) / 2).collect()
 }

@@ -132,6 +132,10 @@ impl Display for Machine {
             writeln!(f, "            of one node as it stands: try `numactl --interleave=all`")?;
         }
         writeln!(f, "huge pages  {}", self.huge_pages.clone().unwrap_or_else(unknown))?;
-        write!(f, "load        {}, before this", self.load.clone().unwrap_or_else(unknown))
+        write!(
+            f,
+            "load        {} before this; beside other programs, figures are rough",
+            self.load.clone().unwrap_or_else(unknown)
+        )
     }
 }

@@ -104,7 +104,7 @@ impl Row {
         } else if in_l2.step / threads as f64 > in_dram.ceiling {
             "arithmetic bound"
         } else {
-            "below both"
+            "bound by both"
         }
     }
 }
