@@ -129,7 +129,7 @@ impl Display for Machine {
             self.nodes
         )?;
         if self.nodes > 1 {
-            writeln!(f, "            of one node as it stands: try `numactl --interleave=all`")?;
+            writeln!(f, "            what is measured is on one node; on all with numactl --interleave=all")?;
         }
         writeln!(f, "huge pages  {}", self.huge_pages.clone().unwrap_or_else(unknown))?;
         write!(

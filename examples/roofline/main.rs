@@ -38,7 +38,7 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use machine::Machine;
-use measure::{Bench, Row};
+use measure::{Bench, MEMORY, Row};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -83,8 +83,11 @@ fn print_table(what: &str, rows: &[Row], bench: &Bench) {
     }
     let bound = rows.iter().filter(|row| row.is_memory_bound()).count();
     println!(
-        "ns a parameter; % of the ceiling of the same streams (above 100 is noise). {}: {bound} of {} memory bound",
-        bench.settings()[2],
-        rows.len()
+        "%: of the ceiling of the same streams; above 100 is noise. The verdict is that of all threads:"
+    );
+    println!(
+        "{bound} of {} are memory bound, at {:.0} % or more of the ceiling.",
+        rows.len(),
+        100.0 * MEMORY
     );
 }

@@ -10,7 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 pub(crate) const IN_L2: usize = 1 << 14;
 
 /// A share of the ceiling from which on memory is all that a step waits for.
-const MEMORY: f64 = 0.85;
+pub(crate) const MEMORY: f64 = 0.85;
 
 pub(crate) struct Bench {
     /// Parameters that are in no cache.
@@ -96,7 +96,8 @@ impl Row {
         self.timings[2].share() >= MEMORY
     }
 
-    /// Of all threads: which of the two roofs is lower, what memory takes or what the step takes where memory hardly counts.
+    /// Of all threads: whether memory is all that is waited for, or else arithmetic alone would take longer than memory. The
+    /// time of the arithmetic is that in L2, where memory hardly counts, shared by the threads.
     pub(crate) fn verdict(&self, threads: usize) -> &'static str {
         let [in_l2, _, in_dram] = self.timings;
         if self.is_memory_bound() {
