@@ -5,7 +5,8 @@
 //! cargo run --release --example roofline -- --quick
 //! ```
 //!
-//! The first takes under two minutes, the second under twenty seconds, with fewer parameters and rougher figures.
+//! Where nothing else runs, the first takes under two minutes, and the second, with fewer parameters and rougher figures,
+//! under twenty seconds.
 //!
 //! A step reads parameters, gradients and state, and writes parameters and state. Its ceiling is the same streams with next to no
 //! arithmetic, the best of several layouts, in turns with the step: what a step takes longer than that is arithmetic or
