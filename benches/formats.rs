@@ -1,12 +1,13 @@
 //! What the formats of parameters, gradients and state cost, and what they save.
 //!
-//! `cargo bench --features half --bench formats` takes two minutes and 2 GB; behind `--`, a part of a name picks rows. Each row
+//! `cargo bench --features half --bench formats` takes three minutes and 3 GB; behind `--`, a part of a name picks rows. Each row
 //! is AdamW, checked against `lanestep::reference` before it is timed, and in turns with another step that has `f32` throughout.
 //! Times are medians in ns a parameter, and ratios are to those of what is beside them. That of `f32` to `f32` shows the noise.
 //!
 //! At 2^14 on one thread, all is in the cache, and arithmetic is what counts. At 2^24 on all threads memory is. There, beside
 //! each row is the ceiling of its own streams: the same bytes, read and written with next to no arithmetic, the best of several
-//! layouts, and in the same turns. The last part is no measurement, but what the first says of machines with more cores.
+//! layouts, and in the same turns. Then one thread has a smaller share of the memory than it could take, to see how good a model
+//! is that takes the longer of arithmetic and moving; and the last part is no measurement, but that model on larger machines.
 
 #[path = "formats/ceiling.rs"]
 mod ceiling;
@@ -20,6 +21,8 @@ mod widest;
 use ceiling::{Ceiling, LAYOUTS};
 use lanestep::{Level, Parallelism};
 use row::Row;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::Instant;
 use step::{Data, Step};
 
@@ -84,33 +87,96 @@ fn in_memory(rows: &[Row], brief: bool) {
     }
 }
 
-/// What the times in the cache make of machines whose cores share memory.
-fn model(rows: &[Row], in_cache: &[f64]) {
-    const CORES: [usize; 4] = [8, 16, 32, 64];
-    println!(
-        "\nArithmetic, not measurement: the step on more cores like this one, that share some GB/s. It takes the longer"
-    );
-    println!(
-        "of its time in the cache over the cores, and its bytes over the GB/s; what is written is read before, lines of a"
-    );
-    println!(
-        "mirror too. Neither waits for the other, so a step is no faster than this. As times of that with f32:"
-    );
-    println!("{:34}  300 GB/s{:20}400 GB/s", "cores", "");
-    println!(
-        "{:34} {}",
-        "",
-        [CORES; 2].as_flattened().iter().map(|cores| format!("{cores:6} ")).collect::<String>()
-    );
-    for (row, time) in rows.iter().zip(in_cache) {
-        print!("{:34} ", row.name);
-        for bandwidth in [300.0, 400.0] {
-            for cores in CORES {
-                let on = |row: &Row, time: f64| (time / cores as f64).max(row.on_the_bus() / bandwidth);
-                print!("{:6.2} ", on(row, *time) / on(&rows[0], in_cache[0]));
+/// One thread that has the memory to itself, and one that shares it with a stream on each other core: what is measured beside
+/// what the model makes of its time in the cache and of the memory's speed.
+fn shares(rows: &[Row], in_cache: &[f64], brief: bool) {
+    let n = if brief { 1 << 16 } else { 1 << 24 };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let (data, level) = (Data::new(n), Level::best());
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    println!("\n{n} parameters on one thread: measured, and by the model");
+    println!("{:34} {:^24} {:^24}", "streams beside it", 0, cores - 1);
+    let (stop, begun) = (&AtomicBool::new(false), &AtomicUsize::new(0));
+    let mut figures = vec![vec![]; rows.len()];
+    for others in [0, cores - 1] {
+        thread::scope(|scope| {
+            for _ in 0..others {
+                scope.spawn(move || {
+                    let mut stream = Ceiling::new(&Row::ALL[0], n, LAYOUTS[1]);
+                    begun.fetch_add(1, Relaxed);
+                    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+                    one.install(|| {
+                        while !stop.load(Relaxed) {
+                            stream.pass();
+                        }
+                    });
+                });
             }
+            while begun.load(Relaxed) < others {
+                thread::yield_now();
+            }
+            for ((row, cached), figures) in rows.iter().zip(in_cache).zip(&mut figures) {
+                let mut step = Step::new(*row, &data, level, Parallelism::Serial);
+                let mut ceilings = LAYOUTS.map(|layout| Ceiling::new(&rows[0], n, layout));
+                let mut passes = ceilings.each_mut().map(|ceiling| || one.install(|| ceiling.pass()));
+                let mut run = || step.run();
+                let mut timed: Vec<&mut dyn FnMut()> = vec![&mut run];
+                timed.extend(passes.iter_mut().map(|pass| -> &mut dyn FnMut() { pass }));
+                let times = turns(n, (if brief { 1 } else { 9 }, 1), &mut timed);
+                let memory = rows[0].moved() / times[1..].iter().copied().fold(f64::INFINITY, f64::min);
+                figures.push((times[0], cached.max(row.on_the_bus() / memory)));
+            }
+            stop.store(true, Relaxed);
+        });
+        stop.store(false, Relaxed);
+    }
+    for (row, figures) in rows.iter().zip(&figures) {
+        print!("{:34}", row.name);
+        for (measured, model) in figures {
+            print!(" {measured:6.3} {model:6.3} {:9.2} ", measured / model);
         }
         println!();
+    }
+}
+
+/// Cores, and the GB/s of all their channels: a transfer is of eight bytes.
+const MACHINES: [(&str, usize, f64); 8] = [
+    ("8 cores, 2 x DDR5-5600", 8, 89.6),
+    ("16 cores, 2 x DDR5-5600", 16, 89.6),
+    ("32 cores, 8 x DDR5-4800", 32, 307.2),
+    ("64 cores, 8 x DDR4-3200", 64, 204.8),
+    ("96 cores, 12 x DDR5-4800", 96, 460.8),
+    ("128 cores, 12 x MRDIMM-8800", 128, 844.8),
+    ("192 cores, 12 x DDR5-6400", 192, 614.4),
+    ("2 x 96 cores, 24 x DDR5-4800", 192, 921.6),
+];
+
+/// What of it streams get, by the usual results of STREAM.
+const ATTAINED: f64 = 0.8;
+
+/// What the times in the cache make of machines whose cores share memory.
+fn model(rows: &[Row], in_cache: &[f64]) {
+    println!(
+        "\nArithmetic, not measurement: ms for 10^9 parameters on cores like this one, and in brackets how many of them"
+    );
+    println!(
+        "saturate the memory. A step takes the longer of its time in the cache over the cores, and of its bytes over"
+    );
+    println!(
+        "{:.0} % of the GB/s of all channels; what is written is read before, lines of a mirror too.",
+        100.0 * ATTAINED
+    );
+    for half in MACHINES.chunks(4) {
+        println!("\n{:34}{}", "", half.iter().map(|(name, ..)| format!("{name:>30}")).collect::<String>());
+        for (row, time) in rows.iter().zip(in_cache) {
+            print!("{:34}", row.name);
+            for (_, cores, peak) in half {
+                let moving = row.on_the_bus() / (peak * ATTAINED);
+                let ms = (time / *cores as f64).max(moving) * 1e3;
+                print!("{:>30}", format!("{ms:.0} ({:.0})", (time / moving).ceil()));
+            }
+            println!();
+        }
     }
 }
 
@@ -128,5 +194,6 @@ fn main() {
         }
     }
     in_memory(&rows, brief);
+    shares(&rows, &best, brief);
     model(&rows, &best);
 }

@@ -107,9 +107,9 @@ pub trait Lane:
     /// `self * by` where the magnitude of `self` is at least `floor`, and `+0` elsewhere, where nothing is multiplied. `by` is
     /// finite and not negative.
     ///
-    /// It is one operation because it is one instruction where a CPU can multiply under a mask. It is made to be added: where
-    /// it is subtracted, a compiler may subtract under the mask instead, and multiply all. So it is for the averages
-    /// alone; what formulas multiply by is looked after elsewhere.
+    /// It is one operation because it is one instruction where a CPU can multiply under a mask. It is made to be added or divided:
+    /// where it is subtracted, a compiler may subtract under the mask instead, and multiply all. So it is for averages and
+    /// quotients alone; what else formulas multiply by is looked after elsewhere.
     #[doc(hidden)]
     #[inline(always)]
     #[must_use]

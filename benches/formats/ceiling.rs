@@ -27,7 +27,7 @@ pub(crate) struct Ceiling {
 }
 
 /// Words in a `Vec`, or in the huge pages of a buffer.
-type Memory = Box<dyn DerefMut<Target = [f32]>>;
+type Memory = Box<dyn DerefMut<Target = [f32]> + Send>;
 
 /// The words of a unit of each, and whether nobody reads the last.
 #[derive(Clone, Copy)]

@@ -34,6 +34,13 @@ impl Factor {
     pub fn times<L: Lane>(self, x: L) -> L {
         x.zero_below(self.floor) * self.by
     }
+
+    /// `x * by / root`, of a coefficient that is not negative: the same bits by an instruction less, where a CPU can multiply
+    /// under a mask.
+    #[inline(always)]
+    pub fn times_over<L: Lane>(self, x: L, root: L) -> L {
+        x.times(self.by, self.floor) / root
+    }
 }
 
 /// `x * x`, zero where that would be subnormal. For squares that an [`AverageSquare`](super::AverageSquare) does not take.

@@ -54,7 +54,7 @@ impl Formula<1> for Step {
     #[inline(always)]
     fn update<L: Lane>(&self, p: L, g: L, [s]: [L; 1]) -> (L, [L; 1]) {
         let s = s + self.start + square(g);
-        (p - self.lr.times(g) / (s.sqrt() + self.eps), [s])
+        (p - self.lr.times_over(g, s.sqrt() + self.eps), [s])
     }
 }
 

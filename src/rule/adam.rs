@@ -70,7 +70,7 @@ impl<const S: usize> Formula<S> for Step {
         if S == 3 {
             s[2] = s[2].max(s[1]);
         }
-        (p - self.lr.times(s[0]) / (s[S - 1].sqrt() + self.eps), s)
+        (p - self.lr.times_over(s[0], s[S - 1].sqrt() + self.eps), s)
     }
 }
 

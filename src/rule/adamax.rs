@@ -52,7 +52,7 @@ impl Formula<2> for Step {
     fn update<L: Lane>(&self, p: L, g: L, [m, u]: [L; 2]) -> (L, [L; 2]) {
         let m = self.mean.update(m, g);
         let u = self.keep.times(u).max(g.abs() + self.eps);
-        (p - self.lr.times(m) / u, [m, u])
+        (p - self.lr.times_over(m, u), [m, u])
     }
 }
 

@@ -70,7 +70,7 @@ impl<const FIRST: bool> Formula<2> for Step<FIRST> {
     #[inline(always)]
     fn update<L: Lane>(&self, y: L, g: L, [z, v]: [L; 2]) -> (L, [L; 2]) {
         let v = self.square.update(v, g);
-        let along = self.correction.times(g) / (v.sqrt() + self.eps);
+        let along = self.correction.times_over(g, v.sqrt() + self.eps);
         let (y, z) = self.both.step(y, z, along + self.decay.times(y));
         (y, [z, v])
     }

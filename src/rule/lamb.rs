@@ -63,7 +63,7 @@ struct Step {
 impl Step {
     #[inline(always)]
     fn direction<L: Lane>(&self, p: L, m: L, v: L) -> L {
-        self.correction.times(m) / (v.sqrt() + self.eps) + self.weight_decay.times(p)
+        self.correction.times_over(m, v.sqrt() + self.eps) + self.weight_decay.times(p)
     }
 }
 

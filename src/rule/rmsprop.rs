@@ -76,7 +76,7 @@ impl<const MOMENTUM: bool, const S: usize> Formula<S> for Step<MOMENTUM> {
         }
         let root = mean_square.sqrt() + self.eps;
         if !MOMENTUM {
-            return (p - self.lr.times(g) / root, s);
+            return (p - self.lr.times_over(g, root), s);
         }
         s[0] = self.momentum.times(s[0]) + g.flush() / root;
         (p - self.lr.times(s[0]), s)

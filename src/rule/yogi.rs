@@ -61,7 +61,7 @@ impl Formula<2> for Step {
         let (m, v, new) = (m + self.start, v + self.start, square(g));
         let m = self.mean.update(m, g);
         let v = v - (v - new).sign() * self.rest.times(new);
-        (p - self.lr.times(m) / (v.sqrt() + self.eps), [m, v])
+        (p - self.lr.times_over(m, v.sqrt() + self.eps), [m, v])
     }
 }
 
