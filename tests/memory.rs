@@ -84,14 +84,16 @@ mod linux {
     }
 
     fn a_step_takes_its_state_and_nothing_else() {
-        for len in [1_000_000, 9_999_999] {
+        // The first time, for what else a step needs: code, and the pool's threads.
+        for len in [100_000, 1_000_000, 9_999_999] {
             let (mut params, grads) = (vec![1.0; len], vec![0.5; len]);
             let before = resident();
             let mut optimizer = Optimizer::new(Adam::default(), len).unwrap();
             (0..3).for_each(|_| optimizer.step(&mut params, &grads).unwrap());
             let (taken, state) = (resident() - before, 2 * 4 * len);
-            // A huge page is an eighth empty at most; and the pool's threads have begun.
-            assert!((state..state + MIB).contains(&taken), "{taken} bytes for {state} of state");
+            // A huge page of each slot is an eighth empty at most.
+            let most = state + MIB / 2 + MIB / 8;
+            assert!(len == 100_000 || (state..most).contains(&taken), "{taken} bytes for {state} of state");
         }
     }
 
