@@ -140,3 +140,32 @@ pub(crate) fn median(numbers: &[f64]) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Format;
+
+    #[test]
+    fn the_ceiling_is_the_fastest_layout() {
+        let row = |peer: &str, times: &[f64]| Row {
+            case: "case".into(),
+            params: 1,
+            threads: 1,
+            peer: peer.into(),
+            format: Format::F32,
+            outcome: Outcome::Timed(times.into()),
+            others: 0.0,
+            repeated: 0,
+        };
+        let rows = [
+            row("ceiling", &[3.0]),
+            row("ceiling", &[9.0, 1.0, 2.0]),
+            row("one", &[1.0]),
+            row("ceiling", &[4.0]),
+        ];
+        let found = best_ceiling(rows.into());
+        let found: Vec<_> = found.iter().map(|row| (&*row.peer, row.median())).collect();
+        assert_eq!(found, [("one", Some(1.0)), ("ceiling", Some(2.0))]);
+    }
+}

@@ -1,12 +1,14 @@
 //! Nothing here is timed for its time's sake.
 
 use crate::case::{Case, Format, Work, cases};
-use crate::data::{Numbers, Streams, concat, scale};
+use crate::data::{Numbers, Placed, Streams, concat, scale};
 use crate::measure::{Effort, measure};
-use crate::peer::{About, Peer, Run, all, takes_part, time};
+use crate::peer::{About, Peer, Run, all, python, takes_part, time};
 use crate::report::{Line, Outcome, Row, csv, table, verdict};
 use crate::truth::{Coefficients, check, truth};
 use anyhow::Result;
+use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 const QUICKLY: Effort = Effort { rounds: 2, burst: Duration::from_micros(10) };
@@ -184,6 +186,9 @@ fn the_verdict_names_the_fastest_peer_of_the_same_format() {
     assert!(verdict.contains("1 of 2 cases refute it"), "{verdict}");
     assert!(verdict.contains("1.25 x fast                   REFUTED"), "{verdict}");
     assert!(verdict.contains("1.02 x bf16"), "{verdict}");
+    let table = table(&rows);
+    assert!(table.contains("lanestep                  2.000 [1.000 .. 9.000]     1.00"), "{table}");
+    assert!(table.contains("slow                      4.000 [4.000 .. 4.000]     2.00"), "{table}");
 }
 
 #[test]
@@ -198,4 +203,26 @@ fn filters_pick_cases() {
     assert!(names(&["no such case"]).is_empty());
     let gpt2 = &cases(false, &["gpt2".into()])[0];
     assert_eq!((gpt2.lens.len(), gpt2.params()), (148, 124_439_808));
+}
+
+#[test]
+fn numbers_lie_where_they_are_put() {
+    for offset in [0, 64, 4032] {
+        let placed = Placed::at(offset, [1.5_f32, 2.5, 3.5].into_iter());
+        assert_eq!((&*placed, placed.as_ptr().addr() % 4096), (&[1.5, 2.5, 3.5][..], offset));
+        let placed = Placed::at(offset, [1_u16, 2].into_iter());
+        assert_eq!((&*placed, placed.as_ptr().addr() % 4096), (&[1, 2][..], offset));
+    }
+    let offsets: HashSet<_> = (0..200).map(|_| Placed::<f32>::zeros(1).as_ptr().addr() % 4096).collect();
+    assert!(offsets.len() > 32 && offsets.iter().all(|offset| offset % 64 == 0), "{offsets:?}");
+}
+
+#[test]
+fn without_python_its_peers_are_absent_with_a_reason() {
+    let absent = python::all(Path::new("no/such/python"), 1);
+    assert_eq!(absent.len(), 7);
+    for (name, peer) in absent {
+        let why = peer.err().map(|why| format!("{why:#}")).unwrap_or_default();
+        assert!(why.starts_with("no/such/python: "), "{name}: {why}");
+    }
 }

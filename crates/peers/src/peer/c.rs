@@ -52,7 +52,8 @@ struct C {
 pub(crate) fn all(threads: usize) -> Vec<Found> {
     const EXACT: &str = "-O3 -ffp-contract=off -fno-math-errno";
     let peer = |name, flags: &'static str, layout| {
-        let functions = compile(flags).map(Rc::new)?;
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+        let functions = compile(&compiler, flags).map(Rc::new)?;
         Ok(C { name, flags, functions, threads, layout })
     };
     let boxed = |name, peer: Result<C>| (name, peer.map(|peer| Box::new(peer) as Box<dyn Peer>));
@@ -66,8 +67,7 @@ pub(crate) fn all(threads: usize) -> Vec<Found> {
 }
 
 /// Linked apart from `-Ofast`: with it, a library would set the whole process to treat subnormal numbers as zeros.
-fn compile(flags: &str) -> Result<Functions> {
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+fn compile(compiler: &str, flags: &str) -> Result<Functions> {
     let folder = tempfile::tempdir()?;
     let file = |name: &str| folder.path().join(name);
     std::fs::write(file("c.c"), include_str!("c.c"))?;
@@ -77,7 +77,7 @@ fn compile(flags: &str) -> Result<Functions> {
         ensure!(output.status.success(), "{compiler}: {}", errors.lines().last().unwrap_or("failed"));
         Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
     };
-    let cc = || Command::new(&compiler);
+    let cc = || Command::new(compiler);
     let always = ["-march=native", "-fopenmp", "-fPIC", "-c", "-o"];
     run(cc().args(flags.split(' ')).args(always).args([file("c.o"), file("c.c")]))?;
     run(cc().args(["-shared", "-fopenmp", "-o"]).args([file("c.so"), file("c.o")]).arg("-lm"))?;
@@ -170,5 +170,19 @@ impl Run for Calls<'_> {
 
     fn params(&mut self) -> Result<Vec<f32>> {
         Ok(concat(&self.streams.params))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compile;
+
+    #[test]
+    fn what_cannot_be_compiled_is_absent_with_its_reason() {
+        let why = |compiler, flags| {
+            compile(compiler, flags).err().map(|why| format!("{why:#}")).unwrap_or_default()
+        };
+        assert!(why("no-such-compiler", "-O3").starts_with("no-such-compiler cannot be run: "));
+        assert!(why("false", "-O3").contains("failed"));
     }
 }

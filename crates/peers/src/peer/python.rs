@@ -154,6 +154,9 @@ impl Peer for Worker {
             "max_norm": max_norm, "bf16": self.format == Format::Bf16,
         });
         self.ask(&question)?;
+        // Before the system begins to write them to its disk.
+        std::fs::remove_file(params)?;
+        std::fs::remove_file(grads)?;
         Ok(Box::new(Remote(self)))
     }
 
@@ -177,7 +180,8 @@ impl Run for Remote<'_> {
     fn params(&mut self) -> Result<Vec<f32>> {
         let file = self.0.folder.path().join("found");
         self.0.ask(&json!({"do": "params", "file": file}))?;
-        let bytes = std::fs::read(file)?;
+        let bytes = std::fs::read(&file)?;
+        std::fs::remove_file(file)?;
         Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect())
     }
 }
