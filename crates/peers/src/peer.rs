@@ -108,6 +108,6 @@ pub(crate) fn all(threads: usize, python: Option<&Path>) -> Vec<Found> {
 pub(crate) fn version(package: &str, begins: &str) -> String {
     let lock = include_str!("../../../Cargo.lock");
     let name = format!("name = \"{package}\"\nversion = \"");
-    let versions = lock.split(&name).skip(1).filter_map(|rest| rest.split('"').next());
-    versions.filter(|version| version.starts_with(begins)).next().unwrap_or("of unknown version").to_owned()
+    let mut versions = lock.split(&name).skip(1).filter_map(|rest| rest.split('"').next());
+    versions.find(|version| version.starts_with(begins)).unwrap_or("of unknown version").to_owned()
 }

@@ -70,7 +70,10 @@ fn the_truth_moves() {
     for case in all_works() {
         let numbers = Numbers::draw(&case.lens);
         let stepped = truth(&case, &numbers, 3);
-        let moved = stepped.iter().zip(numbers.params.iter().flatten()).all(|(a, b)| *a != f64::from(*b));
+        let moved = stepped
+            .iter()
+            .zip(numbers.params.iter().flatten())
+            .all(|(a, b)| (*a - f64::from(*b)).abs() > 1e-9);
         assert!(moved, "{}", case.name);
     }
     let numbers = Numbers::draw(&[1003]);

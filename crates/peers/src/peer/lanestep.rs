@@ -109,7 +109,7 @@ impl<T: Element + Copy + Default> Tensors<T> {
 impl<T: Element + Copy + Default> Run for Tensors<T> {
     fn steps(&mut self, count: usize) -> Result<Duration> {
         time(count, || {
-            let tensors = self.params.iter_mut().zip(&self.grads).map(|(p, g)| Tensor::new(&mut **p, &**g));
+            let tensors = self.params.iter_mut().zip(&self.grads).map(|(p, g)| Tensor::new(p, g));
             self.optimizer.step_with(&mut tensors.collect::<Vec<_>>(), &self.pipeline)?;
             Ok(())
         })

@@ -42,16 +42,11 @@ impl Run for Looping {
         time(count, || {
             self.t += 1;
             let c = Coefficients::at(self.t);
-            let factor = self.clip.then(|| self.clip_factor());
-            for (p, g, m, v) in self.streams.each() {
-                match (self.parallel, factor) {
-                    (false, None) => plain(p, g, m, v, |p, g, m, v| update(&c, p, g, m, v)),
-                    (false, Some(factor)) => plain(p, g, m, v, |p, g, m, v| update(&c, p, factor * g, m, v)),
-                    (true, None) => parallel(p, g, m, v, |p, g, m, v| update(&c, p, g, m, v)),
-                    (true, Some(factor)) => {
-                        parallel(p, g, m, v, |p, g, m, v| update(&c, p, factor * g, m, v))
-                    }
-                }
+            if self.clip {
+                let factor = self.clip_factor();
+                self.each(|p, g, m, v| update(&c, p, factor * g, m, v));
+            } else {
+                self.each(|p, g, m, v| update(&c, p, g, m, v));
             }
             Ok(())
         })
@@ -68,6 +63,19 @@ impl Run for Looping {
 }
 
 impl Looping {
+    #[inline(always)]
+    fn each(&mut self, update: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Sync) {
+        for (p, g, m, v) in self.streams.each() {
+            if self.parallel {
+                let elements = p.par_iter_mut().zip(g).zip(m).zip(v);
+                elements.for_each(|(((p, &g), m), v)| update(p, g, m, v));
+            } else {
+                let elements = p.iter_mut().zip(g).zip(m).zip(v);
+                elements.for_each(|(((p, &g), m), v)| update(p, g, m, v));
+            }
+        }
+    }
+
     fn clip_factor(&self) -> f32 {
         let square = |&g: &f32| f64::from(g) * f64::from(g);
         let of_tensor = |grads: &[f32]| match self.parallel {
@@ -84,27 +92,4 @@ fn update(c: &Coefficients, p: &mut f32, g: f32, m: &mut f32, v: &mut f32) {
     *m += c.rest1 * (g - *m);
     *v = c.beta2 * *v + c.rest2 * g * g;
     *p = *p - c.decay * *p - c.lr * *m / (v.sqrt() + c.eps);
-}
-
-#[inline(always)]
-fn plain(
-    p: &mut [f32],
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    update: impl Fn(&mut f32, f32, &mut f32, &mut f32),
-) {
-    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-        update(p, g, m, v);
-    }
-}
-
-fn parallel(
-    p: &mut [f32],
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    update: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Sync,
-) {
-    p.par_iter_mut().zip(g).zip(m).zip(v).for_each(|(((p, &g), m), v)| update(p, g, m, v));
 }
