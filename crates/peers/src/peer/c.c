@@ -1,5 +1,5 @@
-/* AdamW as one writes it in C for a compiler to vectorize, over all tensors in one parallel region: the correction folded
-   into the coefficients, no care for subnormal numbers. */
+/* AdamW as one writes it in C for a compiler to vectorize: the correction folded into the coefficients, no care for
+   subnormal numbers. Over all tensors in one parallel region; on one thread without a region, as one would write that. */
 #include <math.h>
 #include <stddef.h>
 
@@ -14,27 +14,21 @@ struct tensor {
     float *m, *v;
 };
 
-#define UPDATE(G)                                                                                                      \
-    do {                                                                                                               \
-        m[i] += rest1 * ((G) - m[i]);                                                                                  \
-        v[i] = beta2 * v[i] + rest2 * (G) * (G);                                                                       \
-        p[i] = p[i] - decay * p[i] - lr * m[i] / (sqrtf(v[i]) + eps);                                                  \
-    } while (0)
+#define COEFFICIENTS                                                                                                   \
+    const float decay = c->decay, rest1 = c->rest1, beta2 = c->beta2, rest2 = c->rest2, lr = c->lr, eps = c->eps;
 
-/* Where there is one thread, no region: what one would write for it. */
-#define ADAMW(NAME, G)                                                                                                 \
+#define LOOP(NAME, BODY)                                                                                               \
     static void NAME##_serial(size_t n, float *restrict p, const float *restrict g, float *restrict m,                 \
                               float *restrict v, const struct coefficients *c, float factor) {                         \
-        const float decay = c->decay, rest1 = c->rest1, beta2 = c->beta2, rest2 = c->rest2, lr = c->lr, eps = c->eps;  \
-        (void)factor;                                                                                                  \
+        COEFFICIENTS                                                                                                   \
         for (size_t i = 0; i < n; i++)                                                                                 \
-            UPDATE(G);                                                                                                 \
+            BODY                                                                                                       \
     }                                                                                                                  \
     void NAME(const struct tensor *tensors, size_t count, const struct coefficients *c, float factor, int threads) {   \
-        const float decay = c->decay, rest1 = c->rest1, beta2 = c->beta2, rest2 = c->rest2, lr = c->lr, eps = c->eps;  \
+        COEFFICIENTS                                                                                                   \
         if (threads == 1) {                                                                                            \
-            for (size_t k = 0; k < count; k++)                                                                         \
-                NAME##_serial(tensors[k].len, tensors[k].p, tensors[k].g, tensors[k].m, tensors[k].v, c, factor);      \
+            for (const struct tensor *t = tensors; t < tensors + count; t++)                                           \
+                NAME##_serial(t->len, t->p, t->g, t->m, t->v, c, factor);                                              \
             return;                                                                                                    \
         }                                                                                                              \
         _Pragma("omp parallel num_threads(threads)")                                                                   \
@@ -44,12 +38,22 @@ struct tensor {
             const float *g = tensors[k].g;                                                                             \
             _Pragma("omp for simd schedule(static) nowait")                                                            \
             for (size_t i = 0; i < n; i++)                                                                             \
-                UPDATE(G);                                                                                             \
+                BODY                                                                                                   \
         }                                                                                                              \
     }
 
-ADAMW(adamw, g[i])
-ADAMW(adamw_scaled, (factor * g[i]))
+#define ADAMW(G)                                                                                                       \
+    {                                                                                                                  \
+        m[i] += rest1 * ((G) - m[i]);                                                                                  \
+        v[i] = beta2 * v[i] + rest2 * (G) * (G);                                                                       \
+        p[i] = p[i] - decay * p[i] - lr * m[i] / (sqrtf(v[i]) + eps);                                                  \
+    }
+
+LOOP(adamw, ADAMW(g[i]))
+LOOP(adamw_scaled, ADAMW(factor * g[i]))
+
+/* The ceiling: the same streams with next to no arithmetic. */
+LOOP(move_memory, { p[i] += g[i]; m[i] += g[i]; v[i] += g[i]; })
 
 /* The square of the gradients' norm. */
 double squared(const struct tensor *tensors, size_t count, int threads) {
@@ -62,33 +66,4 @@ double squared(const struct tensor *tensors, size_t count, int threads) {
             sum += (double)g[i] * g[i];
     }
     return sum;
-}
-
-/* The same streams with next to no arithmetic. */
-static void move_serial(size_t n, float *restrict p, const float *restrict g, float *restrict m, float *restrict v) {
-    for (size_t i = 0; i < n; i++) {
-        p[i] += g[i];
-        m[i] += g[i];
-        v[i] += g[i];
-    }
-}
-
-void move_memory(const struct tensor *tensors, size_t count, int threads) {
-    if (threads == 1) {
-        for (size_t k = 0; k < count; k++)
-            move_serial(tensors[k].len, tensors[k].p, tensors[k].g, tensors[k].m, tensors[k].v);
-        return;
-    }
-#pragma omp parallel num_threads(threads)
-    for (size_t k = 0; k < count; k++) {
-        const size_t n = tensors[k].len;
-        float *p = tensors[k].p, *m = tensors[k].m, *v = tensors[k].v;
-        const float *g = tensors[k].g;
-#pragma omp for simd schedule(static) nowait
-        for (size_t i = 0; i < n; i++) {
-            p[i] += g[i];
-            m[i] += g[i];
-            v[i] += g[i];
-        }
-    }
 }

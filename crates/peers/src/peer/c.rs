@@ -27,15 +27,14 @@ struct Tensor {
     v: *mut f32,
 }
 
-type AdamW = unsafe extern "C" fn(*const Tensor, usize, *const Coefficients, f32, c_int);
+type Loop = unsafe extern "C" fn(*const Tensor, usize, *const Coefficients, f32, c_int);
 type Squared = unsafe extern "C" fn(*const Tensor, usize, c_int) -> f64;
-type MoveMemory = unsafe extern "C" fn(*const Tensor, usize, c_int);
 
 struct Functions {
-    adamw: AdamW,
-    adamw_scaled: AdamW,
+    adamw: Loop,
+    adamw_scaled: Loop,
     squared: Squared,
-    move_memory: MoveMemory,
+    move_memory: Loop,
     compiler: String,
 }
 
@@ -86,10 +85,10 @@ fn compile(compiler: &str, flags: &str) -> Result<Functions> {
     unsafe {
         let library: &Library = Box::leak(Box::new(Library::new(file("c.so"))?));
         Ok(Functions {
-            adamw: *library.get::<AdamW>(b"adamw")?,
-            adamw_scaled: *library.get::<AdamW>(b"adamw_scaled")?,
+            adamw: *library.get::<Loop>(b"adamw")?,
+            adamw_scaled: *library.get::<Loop>(b"adamw_scaled")?,
             squared: *library.get::<Squared>(b"squared")?,
-            move_memory: *library.get::<MoveMemory>(b"move_memory")?,
+            move_memory: *library.get::<Loop>(b"move_memory")?,
             compiler,
         })
     }
@@ -149,15 +148,15 @@ impl Run for Calls<'_> {
             // SAFETY: the list has as many tensors, and these have the length of all of their slices, which nothing else
             // touches meanwhile.
             unsafe {
-                if layout.is_some() {
-                    (functions.move_memory)(list, tensors, threads);
+                let (function, factor) = if layout.is_some() {
+                    (functions.move_memory, 1.0)
                 } else if self.clip {
                     let norm = (functions.squared)(list, tensors, threads).sqrt();
-                    let factor = if norm > MAX_NORM { (MAX_NORM / norm) as f32 } else { 1.0 };
-                    (functions.adamw_scaled)(list, tensors, &raw const c, factor, threads);
+                    (functions.adamw_scaled, if norm > MAX_NORM { (MAX_NORM / norm) as f32 } else { 1.0 })
                 } else {
-                    (functions.adamw)(list, tensors, &raw const c, 1.0, threads);
-                }
+                    (functions.adamw, 1.0)
+                };
+                function(list, tensors, &raw const c, factor, threads);
             }
             Ok(())
         })
