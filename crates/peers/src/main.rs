@@ -87,7 +87,7 @@ fn effort(args: &Args, case: &Case) -> Effort {
 
 /// Measures all cases in this process, whose libraries have been told their number of threads by the environment.
 fn child(args: &Args, threads: usize, say: &mut dyn FnMut(Event) -> Result<()>) -> Result<()> {
-    let python = args.python.then(|| args.venv.join("bin/python"));
+    let python = args.python.then(|| peer::python::interpreter(&args.venv));
     let (mut peers, mut present, mut absent) = (vec![], vec![], vec![]);
     for (name, peer) in peer::all(threads, python.as_deref()) {
         match peer {
@@ -119,7 +119,9 @@ fn parent(args: &Args) -> Result<()> {
     let cases = cases(args.quick, &args.filters);
     ensure!(!cases.is_empty(), "no case has such a name");
     if args.python {
-        peer::python::environment(&args.venv)?;
+        if let Err(why) = peer::python::environment(&args.venv) {
+            eprintln!("no Python: {why:#}");
+        }
     }
     let all = std::thread::available_parallelism()?.get();
     let mut counts = vec![1, all];

@@ -31,28 +31,31 @@ pub(crate) fn all(python: &Path, threads: usize) -> Vec<Found> {
     PEERS.map(peer).into()
 }
 
-/// The interpreter of an environment with what the worker needs, which is made where there is none.
-pub(crate) fn environment(folder: &Path) -> Result<PathBuf> {
-    let python = folder.join("bin/python");
+/// Makes an environment with what the worker needs where there is none.
+pub(crate) fn environment(folder: &Path) -> Result<()> {
+    let python = interpreter(folder);
+    if python.exists() {
+        return Ok(());
+    }
     let run = |command: &mut Command| -> Result<()> {
         let status = command.stdout(Stdio::null()).status().with_context(|| format!("{command:?}"))?;
         if status.success() { Ok(()) } else { bail!("{command:?} failed") }
     };
-    if !python.exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        let install = |packages: &[&str]| {
-            // DeepSpeed's own build looks for PyTorch, and nothing of it is built before it is used.
-            run(Command::new(&python)
-                .args(["-m", "pip", "install", "--quiet"])
-                .args(packages)
-                .envs([("DS_BUILD_OPS", "0"), ("DS_SKIP_CUDA_CHECK", "1")]))
-        };
-        install(&["torch", "numpy", "ninja", "setuptools", "wheel"])?;
-        if let Err(why) = install(&["--no-build-isolation", "deepspeed"]) {
-            eprintln!("without DeepSpeed: {why:#}");
-        }
-    }
-    Ok(python)
+    let install = |packages: &[&str]| {
+        // Nothing of DeepSpeed is compiled before it is used.
+        let quiet = [("DS_BUILD_OPS", "0"), ("DS_SKIP_CUDA_CHECK", "1")];
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages).envs(quiet))
+    };
+    eprintln!("installs PyTorch and DeepSpeed in {}", folder.display());
+    run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    install(&["torch", "numpy", "ninja", "setuptools", "wheel"])?;
+    // Its setup asks for the PyTorch that is there.
+    install(&["--no-build-isolation", "deepspeed"])
+}
+
+/// Of an environment.
+pub(crate) fn interpreter(folder: &Path) -> PathBuf {
+    folder.join("bin/python")
 }
 
 struct Worker {
