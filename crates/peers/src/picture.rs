@@ -5,6 +5,7 @@ use crate::report::Row;
 use anyhow::Result;
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use std::ops::Range;
 use std::path::Path;
 
 /// Okabe and Ito's, which are told apart with any kind of color vision. A second time around, lines are dashed.
@@ -35,11 +36,21 @@ pub(crate) fn draw(rows: &[Row], file: &Path) -> Result<()> {
     }
     let root = SVGBackend::new(file, (1400, 800)).into_drawing_area();
     root.fill(&WHITE)?;
+    // On the right there is place for the names.
+    let sizes = around(rows.iter().map(|row| row.params as f64), 40.0);
+    let times = around(rows.iter().filter_map(|row| row.median()), 1.4);
     for (area, threads) in root.split_evenly((1, threads.len())).iter().zip(threads) {
         let rows: Vec<&Row> = rows.iter().copied().filter(|row| row.threads == threads).collect();
-        panel(area, threads, &rows, &peers)?;
+        panel(area, threads, &rows, &peers, (&sizes, &times))?;
     }
     Ok(root.present()?)
+}
+
+/// From a little below the least to some times the largest.
+fn around(numbers: impl Iterator<Item = f64>, beyond: f64) -> Range<f64> {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.first().map_or(1.0, |least| 0.7 * least)..numbers.last().map_or(2.0, |most| beyond * most)
 }
 
 fn panel(
@@ -47,25 +58,15 @@ fn panel(
     threads: usize,
     rows: &[&Row],
     peers: &[&str],
+    (sizes, times): (&Range<f64>, &Range<f64>),
 ) -> Result<()> {
-    let times: Vec<f64> = rows.iter().filter_map(|row| row.median()).collect();
-    let low = times.iter().copied().fold(f64::INFINITY, |a, b| if b < a { b } else { a });
-    let high = times.iter().copied().fold(0.0, |a, b| if b > a { b } else { a });
-    let sizes = || rows.iter().map(|row| row.params as f64);
-    let (small, large) = (
-        sizes().fold(1e12, |a, b| if b < a { b } else { a }),
-        sizes().fold(0.0, |a, b| if b > a { b } else { a }),
-    );
     let caption = format!("AdamW, {threads} thread{}: ns a parameter", if threads == 1 { "" } else { "s" });
     let mut chart = ChartBuilder::on(area)
         .margin(20)
         .caption(caption, ("sans-serif", 24))
         .x_label_area_size(40)
         .y_label_area_size(60)
-        .build_cartesian_2d(
-            ((0.7 * small)..(1.4 * large)).log_scale(),
-            ((0.7 * low)..(1.4 * high)).log_scale(),
-        )?;
+        .build_cartesian_2d(sizes.clone().log_scale(), times.clone().log_scale())?;
     chart
         .configure_mesh()
         .x_desc("parameters")

@@ -21,7 +21,12 @@ pub(crate) fn all() -> Vec<Found> {
 
 impl Peer for Loop {
     fn about(&self) -> About {
-        About { name: self.name, version: "for any x86-64".into(), clips: true, ..About::default() }
+        About {
+            name: self.name,
+            version: format!("for any {}", std::env::consts::ARCH),
+            clips: true,
+            ..About::default()
+        }
     }
 
     fn start(&mut self, case: &Case, numbers: &Numbers) -> Result<Box<dyn Run>> {
