@@ -2,6 +2,7 @@
 
 mod codec;
 mod codes;
+mod condition;
 mod fold;
 mod layer;
 mod level;
@@ -15,6 +16,7 @@ mod walk;
 
 pub(crate) use codec::{Rounds, decode as join, encode as split};
 pub(crate) use codes::Codes;
+pub(crate) use condition::Condition;
 pub use fold::Magnitude;
 pub(crate) use fold::{LEAF, Measure, Sums, join as join_changes};
 pub(crate) use layer::{Open, Stretch, of_leaves};
@@ -96,6 +98,9 @@ pub(crate) trait Plan: Sync {
 
     /// Hands over the formula of a group.
     fn at<W: WithFormula>(&self, group: usize, with: W) -> W::Output;
+
+    /// What is done around the formula of a group, if anything.
+    fn condition(&self, group: usize) -> Option<Condition>;
 
     /// Which of the optimizer's slots the group's formula takes.
     fn slots(&self, group: usize) -> &[usize];

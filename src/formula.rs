@@ -2,7 +2,6 @@
 
 mod average;
 mod cautious;
-mod condition;
 mod decay;
 mod factor;
 mod layer;
@@ -10,7 +9,6 @@ mod scale;
 
 pub use average::{Average, AverageSquare, Blend};
 pub use cautious::Cautious;
-pub use condition::Condition;
 pub use decay::{Decoupled, L2};
 pub use factor::{Factor, square};
 pub use layer::Layer;

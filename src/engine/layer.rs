@@ -1,6 +1,7 @@
 //! Layers, whose formulas depend on sums over them.
 
 use super::codec;
+use super::condition::Condition;
 use super::fold::{LEAF, Sums, join};
 use super::stage::STAGE;
 use super::sweep::{LOWER, Same, Sweep};
@@ -28,7 +29,8 @@ impl Sweep<'_> {
     fn layer(self, part: &mut Part<'_, '_, '_>, plan: &impl Plan) -> [f64; 2] {
         let layerwise = plan.run(part.start).group.and_then(|group| {
             let (known, slots) = (plan.layer(part.start), plan.slots(group));
-            plan.at(group, Measured { sweep: self, part: &mut *part, slots, known })
+            let condition = plan.condition(group);
+            plan.at(group, Measured { sweep: self, part: &mut *part, slots, condition, known })
         });
         layerwise.unwrap_or_else(|| self.elements(part, plan))
     }
@@ -48,6 +50,7 @@ struct Measured<'s, 'a, 'b, 'c> {
     sweep: Sweep<'c>,
     part: &'c mut Part<'s, 'a, 'b>,
     slots: &'c [usize],
+    condition: Option<Condition>,
     known: Option<Layer>,
 }
 
@@ -61,7 +64,7 @@ impl WithFormula for Measured<'_, '_, '_, '_> {
 
 impl Measured<'_, '_, '_, '_> {
     fn step<F: Formula<S>, const S: usize>(self, formula: F) -> Option<[f64; 2]> {
-        let Self { sweep, part, slots, known } = self;
+        let Self { sweep, part, slots, condition, known } = self;
         // A layer is of one tensor.
         let tensor = part.span.borrow().next().unwrap_or_default();
         if slots.len() != S || tensor.is_idle() {
@@ -75,10 +78,10 @@ impl Measured<'_, '_, '_, '_> {
             });
             let lower = part.state.get(LOWER).map_or(&[][..], |lower| lower);
             let (params, grads) = (tensor.params(), tensor.grads());
-            let known = &Known { params, lower, grads, start: part.start, state };
+            let known = &Known { params, lower, grads, condition, start: part.start, state };
             measure(sweep.level, sweep.parallelism, &formula, known)
         });
-        Some(sweep.elements(part, &Same { formula: formula.of_layer(layer), slots }))
+        Some(sweep.elements(part, &Same { formula: formula.of_layer(layer), slots, condition }))
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) struct Known<'a, const S: usize> {
     /// The lower halves of parameters, if they have any.
     pub(super) lower: &'a [u8],
     pub(super) grads: Source<'a>,
+    pub(super) condition: Option<Condition>,
     /// Where it begins among all.
     pub(super) start: usize,
     pub(super) state: [Shelf<'a>; S],
@@ -117,6 +121,7 @@ pub(crate) struct Stretch<'a> {
     /// The lower halves of parameters, if they have any.
     pub(crate) lower: &'a [u8],
     pub(crate) grads: Source<'a>,
+    pub(crate) condition: Option<Condition>,
     /// Of each slot of the formula to come.
     pub(crate) state: Vec<Shelf<'a>>,
     /// Where it begins among all.
@@ -139,9 +144,9 @@ impl WithFormula for Stretch<'_> {
 
 impl Stretch<'_> {
     fn leaves<F: Formula<S>, const S: usize>(self, formula: F) -> (Vec<[f64; 2]>, Option<Open>) {
-        let Self { level, parallelism, params, lower, grads, state, start, layer, before } = self;
+        let Self { level, parallelism, params, lower, grads, condition, state, start, layer, before } = self;
         let Ok(state) = state.try_into() else { return (vec![], None) };
-        let (known, end) = (&Known { params, lower, grads, start, state }, start + params.len());
+        let (known, end) = (&Known { params, lower, grads, condition, start, state }, start + params.len());
         let first = layer.start + (start - layer.start) / LEAF * LEAF;
         let leaves = (first..end).step_by(LEAF).map(|leaf| leaf.max(start)..end.min(leaf + LEAF));
         let mut leaves: Vec<_> = leaves.collect();
@@ -196,6 +201,9 @@ impl<const S: usize> Known<'_, S> {
 
     /// Some elements, if all is as it is computed with.
     fn plain(&self, range: Range<usize>) -> Option<Read<'_, S>> {
+        if self.condition.is_some() {
+            return None;
+        }
         let (params, grads) = (self.params.plain()?, self.grads.plain()?);
         let mut state = [&[][..]; S];
         for (slot, shelf) in state.iter_mut().zip(&self.state) {
@@ -218,6 +226,9 @@ impl<const S: usize> Known<'_, S> {
             if self.lower.is_empty() { self.lower } else { &self.lower[2 * range.start..2 * range.end] };
         codec::decode(level, self.params.part(range.clone()), lower, params);
         codec::decode(level, self.grads.part(range.clone()), &[], grads);
+        if let Some(condition) = self.condition {
+            condition.apply(level, params, grads);
+        }
         for (slot, shelf) in state.iter_mut().zip(self.state) {
             codec::read(level, shelf, self.start + range.start..self.start + range.end, slot);
         }

@@ -1,4 +1,4 @@
-//! Formats that are not computed with: piece by piece, into scratch and back.
+//! What is not computed with as it is: formats, and gradients under a condition. Piece by piece, into scratch and back.
 //!
 //! A piece stays in the nearest cache, so that memory sees each byte once. The loop over it is the one that there is, so formats
 //! add to what is compiled and do not multiply it; but state in upper halves, which is common, has a loop of its own. Where blocks
@@ -6,6 +6,7 @@
 //! elements are cut into tensors.
 
 use super::codec::{self, Rounds};
+use super::condition::Condition;
 use super::fold::LEAF;
 use super::layer::Known;
 use super::tensor::{Grads, Tensor};
@@ -79,6 +80,7 @@ impl<'a, const S: usize> State<'a, S> {
 /// Where elements are computed whose formats are others.
 pub(super) struct Stage<'a, 'r, const S: usize> {
     state: State<'a, S>,
+    condition: Option<Condition>,
     rounding: Rounds<'r>,
     /// Of slots in blocks, the one that is open: some of its elements have been stepped. Or where the next one begins.
     block: Range<usize>,
@@ -94,10 +96,10 @@ struct Scratch<const S: usize> {
 }
 
 impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
-    pub(super) fn new(state: State<'a, S>, rounding: Rounds<'r>) -> Self {
+    pub(super) fn new(state: State<'a, S>, condition: Option<Condition>, rounding: Rounds<'r>) -> Self {
         let (params, grads, random) = ([0.0; STAGE], [0.0; STAGE], [0; STAGE]);
         let scratch = Scratch { params, grads, state: [[0.0; STAGE]; S], random };
-        Self { block: state.start..state.start, state, rounding, scratch }
+        Self { block: state.start..state.start, state, condition, rounding, scratch }
     }
 
     /// The same with other elements, if no block is open.
@@ -115,7 +117,8 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
             let start = if code.in_blocks() { self.block.start } else { start };
             Shelf { code, start, bytes: &*self.state.bytes[k] }
         });
-        Known { params: tensor.params(), lower, grads: tensor.grads(), start, state }
+        let condition = self.condition;
+        Known { params: tensor.params(), lower, grads: tensor.grads(), condition, start, state }
     }
 
     /// Steps over the next elements.
@@ -129,7 +132,8 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         // Gradients are set to zero while they are in the cache.
         let kept = matches!(tensor.grads, Grads::Keep(_));
         let idle = tensor.is_idle();
-        let at_once = kept && self.in_halves() && tensor.is_plain() && visit.nothing_beside();
+        let plain = tensor.is_plain() && self.condition.is_none() && visit.nothing_beside();
+        let at_once = kept && self.in_halves() && plain;
         while tensor.len() > 0 {
             let at = self.state.start;
             let longest = match in_blocks {
@@ -193,7 +197,7 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
         first: usize,
     ) {
         let in_halves = self.in_halves();
-        let Self { state, rounding, scratch, .. } = self;
+        let Self { state, condition, rounding, scratch, .. } = self;
         let (at, len, level) = (state.start, piece.len(), visit.level);
         let lower = visit.lower_of(len);
         let (mut params, grads, mirror) = piece.parts();
@@ -203,10 +207,17 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
             codec::decode(level, params.as_source(), lower, &mut scratch.params[..len]);
             &mut scratch.params[..len]
         };
-        let grads = grads.plain().unwrap_or_else(|| {
-            codec::decode(level, grads, &[], &mut scratch.grads[..len]);
-            &scratch.grads[..len]
-        });
+        let grads = match (grads.plain(), &condition) {
+            (Some(grads), None) => grads,
+            _ => {
+                let decoded = &mut scratch.grads[..len];
+                codec::decode(level, grads, &[], decoded);
+                if let Some(condition) = condition {
+                    condition.apply(level, p, decoded);
+                }
+                decoded
+            }
+        };
         visit.before(p);
         let random = &mut scratch.random[..len.min(STAGE)];
         if in_halves {
@@ -235,6 +246,9 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
                     rounding.encode(level, (which, at), &numbers[places.clone()], slot, random);
                 }
             }
+        }
+        if let Some(condition) = condition {
+            condition.params(level, p, grads);
         }
         if let Some(mut mirror) = mirror {
             codec::encode(level, p, &mut [], &mut mirror);

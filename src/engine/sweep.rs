@@ -2,6 +2,7 @@
 
 use super::codec::Rounds;
 use super::codes::Codes;
+use super::condition::Condition;
 use super::fold::{ChangeSums, join};
 use super::layer::{Known, measure};
 use super::share::share;
@@ -98,6 +99,9 @@ impl Sweep<'_> {
         }
         let Run { end, group, .. } = plan.run(start);
         let group = group.filter(|_| end - start >= params.len())?;
+        if plan.condition(group).is_some() {
+            return None;
+        }
         let plain = Plain { level, params, grads, state, slots: plan.slots(group) };
         if let Err(found) = plan.at(group, plain) {
             plan.unlike(group, found);
@@ -159,7 +163,8 @@ impl Sweep<'_> {
             match group {
                 Some(group) => {
                     let slots = plan.slots(group);
-                    let update = Update { part, slots, visit: &mut visit, rounding, layers };
+                    let condition = plan.condition(group);
+                    let update = Update { part, slots, condition, visit: &mut visit, rounding, layers };
                     if let Err(found) = plan.at(group, update) {
                         plan.unlike(group, found);
                     }
@@ -181,13 +186,14 @@ pub(crate) fn apply(
     let tensors = &mut [Tensor::new(params, grads)];
     let (beside, codes, rounding) = (Beside::default(), &Codes::PLAIN, Rounds::default());
     let sweep = Sweep { level, parallelism, beside, codes, rounding };
-    sweep.run(0, tensors, &mut [], &Same { formula, slots: &[] });
+    sweep.run(0, tensors, &mut [], &Same { formula, slots: &[], condition: None });
 }
 
 /// One formula for all elements.
 pub(super) struct Same<'a, F, const S: usize> {
     pub(super) formula: F,
     pub(super) slots: &'a [usize],
+    pub(super) condition: Option<Condition>,
 }
 
 impl<F: Formula<S>, const S: usize> Plan for Same<'_, F, S> {
@@ -197,6 +203,10 @@ impl<F: Formula<S>, const S: usize> Plan for Same<'_, F, S> {
 
     fn at<W: WithFormula>(&self, _group: usize, with: W) -> W::Output {
         with.formula(self.formula)
+    }
+
+    fn condition(&self, _group: usize) -> Option<Condition> {
+        self.condition
     }
 
     fn slots(&self, _group: usize) -> &[usize] {
@@ -237,6 +247,7 @@ struct Update<'s, 'a, 'b, 'c, 'd> {
     /// By reference, as is `visit`: they would be moved through every decorator.
     part: &'c mut Part<'s, 'a, 'b>,
     slots: &'c [usize],
+    condition: Option<Condition>,
     visit: &'c mut Visit<'a, 'd>,
     rounding: Rounds<'c>,
     /// How layers are measured, if that is still to be done.
@@ -268,7 +279,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
     type Output = Result<(), usize>;
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> Self::Output {
-        let Self { part, slots, visit, rounding, layers } = self;
+        let Self { part, slots, condition, visit, rounding, layers } = self;
         let slots = slots.try_into().map_err(|_| S)?;
         let mut state = State::select(part, slots);
         let measured = layers.filter(|_| F::LAYERWISE);
@@ -282,21 +293,23 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
                     tensor if !tensor.is_plain() => {
                         let stage = match &mut stage {
                             Some(stage) => Stage::begin(stage, here),
-                            none => none.insert(Stage::new(here, rounding)),
+                            none => none.insert(Stage::new(here, condition, rounding)),
                         };
                         stage.update(&formula, tensor, visit);
                     }
-                    Tensor { params, grads: Grads::Keep(grads), .. } if visit.nothing_beside() => {
+                    Tensor { params, grads: Grads::Keep(grads), .. }
+                        if condition.is_none() && visit.nothing_beside() =>
+                    {
                         let params = params.into_plain().unwrap_or_default();
                         let grads = grads.plain().unwrap_or_default();
                         walk(visit.level, &formula, Streams { params, grads, state: here.plain() });
                     }
-                    tensor => visit.update(&formula, tensor, here.plain()),
+                    tensor => visit.update(&formula, condition.as_ref(), tensor, here.plain()),
                 }
             }
             return Ok(());
         }
-        let mut stage = Stage::new(state, rounding);
+        let mut stage = Stage::new(state, condition, rounding);
         for tensor in take(&mut part.span) {
             let mut here = formula;
             if F::LAYERWISE

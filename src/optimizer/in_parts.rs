@@ -340,6 +340,7 @@ impl<R: Rule> InParts<'_, R> {
                     params: tensor.params().part(within.clone()),
                     lower: optimizer.lower_of(&range),
                     grads: tensor.grads().part(within),
+                    condition: plan.condition(group),
                     state: member.slots.iter().map(|slot| optimizer.state[*slot].shelf(&range)).collect(),
                     start: range.start,
                     layer: layer.clone(),

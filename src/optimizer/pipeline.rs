@@ -1,8 +1,9 @@
 //! What is done to gradients on their way into the step, and what is found there.
 
 use crate::Error;
+use crate::engine::Condition;
 use crate::engine::{Level, Magnitude, Measure, Parallelism, Run, Tensor};
-use crate::formula::{Condition, Scale};
+use crate::formula::Scale;
 use crate::rule::{Shared, range};
 
 const LARGEST: f64 = f32::MAX as f64;
@@ -228,7 +229,7 @@ impl Pipeline {
     /// What this and a rule's own options come to. `None` if gradients and parameters stay as they are.
     #[inline]
     #[allow(clippy::float_cmp, reason = "exactly 1 changes nothing")]
-    pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition<()>> {
+    pub(super) fn condition(&self, clip_factor: f64, shared: &Shared) -> Option<Condition> {
         let scale = self.scale * clip_factor * if shared.maximize { -1.0 } else { 1.0 };
         let clips = [self.clip_value, shared.clip_value];
         let bounds = [self.min_param, self.max_param];
@@ -243,8 +244,7 @@ impl Pipeline {
             scale: Scale::new(scale),
             clip: crate::Lane::flush(clip),
             l1_decay: shared.l1_decay as f32,
-            params: (low, high),
-            then: (),
+            bounds: (low, high),
         })
     }
 }

@@ -3,9 +3,10 @@
 use super::group::Member;
 use super::{Gradients, NonFinite, Optimizer, Pipeline, Report, Update};
 use crate::engine::{
-    self, AVERAGE, Beside, Codes, LOWER, Magnitude, Measure, PARAMS, Plan, Rounds, STREAMS, Sweep, Tensor,
+    self, AVERAGE, Beside, Codes, Condition, LOWER, Magnitude, Measure, PARAMS, Plan, Rounds, STREAMS, Sweep,
+    Tensor,
 };
-use crate::formula::{Condition, Layer};
+use crate::formula::Layer;
 use crate::rule::Shared;
 use crate::store::Random;
 use crate::{Error, Formula, Rounding, Rule, WithFormula};
@@ -253,9 +254,11 @@ impl<R: Rule> Plan for Planned<'_, R> {
 
     fn at<W: WithFormula>(&self, group: usize, with: W) -> W::Output {
         let Member { rule, steps, .. } = &self.members[group];
-        let shared = rule.shared();
-        let condition = self.step.pipeline.condition(self.step.clip_factor, &shared);
-        rule.at(steps.saturating_add(1), Decayed { shared, with: Conditioned { condition, with } })
+        rule.at(steps.saturating_add(1), Decayed { shared: rule.shared(), with })
+    }
+
+    fn condition(&self, group: usize) -> Option<Condition> {
+        self.step.pipeline.condition(self.step.clip_factor, &self.members[group].rule.shared())
     }
 
     fn slots(&self, group: usize) -> &[usize] {
@@ -288,24 +291,5 @@ impl<W: WithFormula> WithFormula for Decayed<W> {
 
     fn formula<F: Formula<S>, const S: usize>(self, formula: F) -> W::Output {
         self.shared.decayed(formula, self.with)
-    }
-}
-
-/// Puts the condition around what the decays are in.
-struct Conditioned<W> {
-    condition: Option<Condition<()>>,
-    with: W,
-}
-
-impl<W: WithFormula> WithFormula for Conditioned<W> {
-    type Output = W::Output;
-
-    fn formula<F: Formula<S>, const S: usize>(self, then: F) -> W::Output {
-        match self.condition {
-            None => self.with.formula(then),
-            Some(Condition { scale, clip, l1_decay, params, .. }) => {
-                self.with.formula(Condition { scale, clip, l1_decay, params, then })
-            }
-        }
     }
 }
