@@ -131,7 +131,8 @@ fn parent(args: &Args) -> Result<()> {
     let bar = ProgressBar::new((rounds * counts.len()) as u64).with_style(ProgressStyle::with_template(
         "{elapsed_precise} {wide_bar} {pos}/{len} rounds, {eta} left, {msg}",
     )?);
-    let mut rows = vec![];
+    std::fs::create_dir_all(TARGET)?;
+    let (target, mut rows) = (PathBuf::from(TARGET), vec![]);
     for (k, threads) in counts.into_iter().enumerate() {
         let mut child = Command::new(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
@@ -151,15 +152,13 @@ fn parent(args: &Args) -> Result<()> {
                 Event::Row(row) => {
                     bar.set_message(format!("{}, {threads} threads", row.case));
                     rows.push(row);
+                    report::csv(&rows, std::fs::File::create(target.join("peers.csv"))?)?;
                 }
             }
         }
         ensure!(child.wait()?.success(), "the measuring process failed");
     }
     bar.finish_and_clear();
-    std::fs::create_dir_all(TARGET)?;
-    let target = PathBuf::from(TARGET);
-    report::csv(&rows, std::fs::File::create(target.join("peers.csv"))?)?;
     picture::draw(&rows, &target.join("peers.svg"))?;
     println!("\nns a parameter: median [min .. max over rounds], as times of lanestep's median");
     println!("{}\n{}", report::table(&rows), report::verdict(&rows));

@@ -49,7 +49,7 @@ pub(crate) fn measure(
         let mut times = vec![];
         for &i in &order {
             let entry = &mut entries[i];
-            if entry.wrong.is_none() {
+            if entry.wrong.is_none() && !entry.is_known(case.params()) {
                 match turn(entry, case, &numbers, &truth, effort.burst) {
                     Ok(time) => times.push((i, time * 1e9 / case.params() as f64)),
                     Err(why) => entry.wrong = Some(format!("{why:#}")),
@@ -87,6 +87,16 @@ struct Entry<'a> {
     /// In ns a parameter, one for each round.
     times: Vec<f64>,
     wrong: Option<String>,
+}
+
+impl Entry<'_> {
+    /// Whether it is so slow that a few rounds say enough.
+    fn is_known(&self, params: usize) -> bool {
+        const ROUNDS: usize = 3;
+        const SLOW: Duration = Duration::from_millis(300);
+        let step = median(&self.times).unwrap_or_default() * params as f64;
+        self.times.len() >= ROUNDS && step > SLOW.as_nanos() as f64
+    }
 }
 
 /// Seconds a step.

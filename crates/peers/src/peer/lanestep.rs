@@ -1,16 +1,19 @@
-//! lanestep, called from outside of the pool, on slices.
+//! lanestep, called from outside of the pool, on slices and on buffers of its own.
 
 use super::{About, Found, Peer, Run, time, version};
 use crate::case::{Case, Format, MAX_NORM, Work};
-use crate::data::{Numbers, Placed, placed, scale};
+use crate::data::{Numbers, Placed, placed};
 use crate::truth::{BETAS, EPS, LR, WEIGHT_DECAY};
 use anyhow::Result;
 use half::bf16;
-use lanestep::{AdamW, Element, Optimizer, Pipeline, Tensor};
-use std::slice::from_mut;
+use lanestep::{AdamW, Buffer, Element, Optimizer, Pipeline, Tensor};
+use std::ops::DerefMut;
 use std::time::Duration;
 
 pub(crate) const NAME: &str = "lanestep";
+
+/// On memory that lanestep lays out.
+pub(crate) const BUFFERS: &str = "lanestep, Buffers";
 
 struct Lanestep {
     name: &'static str,
@@ -20,6 +23,7 @@ struct Lanestep {
 pub(crate) fn all() -> Vec<Found> {
     let formats = [
         (NAME, Format::F32),
+        (BUFFERS, Format::F32),
         ("lanestep, bf16 state", Format::Bf16State),
         ("lanestep, bf16", Format::Bf16),
         ("lanestep, 8-bit state", Format::Block8),
@@ -29,7 +33,7 @@ pub(crate) fn all() -> Vec<Found> {
 
 impl Peer for Lanestep {
     fn about(&self) -> About {
-        let clips = self.format == Format::F32;
+        let clips = self.name == NAME;
         About {
             name: self.name,
             version: version("lanestep", ""),
@@ -53,6 +57,13 @@ impl Peer for Lanestep {
             Format::Bf16 => {
                 Box::new(Tensors::new(optimizer, pipeline, numbers, bf16::from_f32, bf16::to_f32))
             }
+            Format::F32 if self.name == BUFFERS => {
+                let len = case.params();
+                let [mut params, mut grads] = Buffer::together([len; 2])?;
+                params.copy_from_slice(&numbers.params[0]);
+                grads.copy_from_slice(&numbers.grads[0]);
+                Box::new(Slice { optimizer, params, grads })
+            }
             Format::F32 if case.work != Work::Clip && case.lens.len() == 1 => {
                 let [mut params, mut grads] = [&numbers.params, &numbers.grads].map(|all| placed(all, |x| x));
                 Box::new(Slice { optimizer, params: params.remove(0), grads: grads.remove(0) })
@@ -62,19 +73,19 @@ impl Peer for Lanestep {
     }
 }
 
-struct Slice {
+struct Slice<B> {
     optimizer: Optimizer<AdamW>,
-    params: Placed<f32>,
-    grads: Placed<f32>,
+    params: B,
+    grads: B,
 }
 
-impl Run for Slice {
+impl<B: DerefMut<Target = [f32]>> Run for Slice<B> {
     fn steps(&mut self, count: usize) -> Result<Duration> {
         time(count, || Ok(self.optimizer.step(&mut self.params, &self.grads)?))
     }
 
     fn scale_grads(&mut self, factor: f32) -> Result<()> {
-        scale(from_mut(&mut self.grads), factor);
+        self.grads.iter_mut().for_each(|g| *g *= factor);
         Ok(())
     }
 
