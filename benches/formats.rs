@@ -100,6 +100,7 @@ fn shares(rows: &[Row], in_cache: &[f64], brief: bool) {
     let mut figures = vec![vec![]; rows.len()];
     for others in [0, cores - 1] {
         thread::scope(|scope| {
+            let _stop = Stop(stop);
             for _ in 0..others {
                 scope.spawn(move || {
                     let mut stream = Ceiling::new(&Row::ALL[0], n, LAYOUTS[1]);
@@ -126,9 +127,9 @@ fn shares(rows: &[Row], in_cache: &[f64], brief: bool) {
                 let memory = rows[0].moved() / times[1..].iter().copied().fold(f64::INFINITY, f64::min);
                 figures.push((times[0], cached.max(row.on_the_bus() / memory)));
             }
-            stop.store(true, Relaxed);
         });
         stop.store(false, Relaxed);
+        begun.store(0, Relaxed);
     }
     for (row, figures) in rows.iter().zip(&figures) {
         print!("{:34}", row.name);
@@ -136,6 +137,15 @@ fn shares(rows: &[Row], in_cache: &[f64], brief: bool) {
             print!(" {measured:6.3} {model:6.3} {:9.2} ", measured / model);
         }
         println!();
+    }
+}
+
+/// Ends the streams, also where a check fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@
 //! the last are for AdamW alone. Throughput counts every byte once for each time it is read or written: 28 for a parameter of
 //! Adam. A rule of two passes has a ceiling of two.
 //!
-//! The rows `in-turns` are what is claimed: parameters and gradients are plain `Vec`s, and the ceiling is the best of five
+//! The rows `in-turns` are what is claimed: parameters and gradients are plain `Vec`s, and the ceiling is the best of six
 //! layouts of the same streams. The rows `beside-c` have AdamW in turns with the loop that a C compiler makes for this CPU,
 //! on `Vec`s too. The rows `yardstick` are about arithmetic: all that they compare lies apart. `layout` is a bench of its own.
 

@@ -24,8 +24,8 @@ use pages::Pages;
 ///
 /// With feature `huge-pages`, on by default, large buffers are in huge pages where Linux has them for those who ask (`madvise` in
 /// `/sys/kernel/mm/transparent_hugepage/enabled`); and so is an optimizer's state. Beyond the caches it is this that counts: with
-/// all in huge pages, AdamW took 0.69 to 0.90 of its time on a virtual Zen 4, with the state alone 0.87 to 0.97. What is written
-/// first is 2 MiB then, which belong to the thread that wrote.
+/// all in huge pages, AdamW took 0.69 to 0.90 of its time on a Zen 4 in a virtual machine, with the state alone 0.87 to 0.97. What is
+/// written first is 2 MiB then, which belong to the thread that wrote; it may wait until the system has made room for them.
 ///
 /// ```
 /// # fn main() -> Result<(), lanestep::Error> {

@@ -630,6 +630,9 @@ pub fn condition(g: f32, by: f64, clip_value: Option<f64>) -> f32 {
 #[must_use]
 pub fn gradient(g: f32, p: f32, clip_value: Option<f64>, maximize: bool, l1_decay: f64) -> f32 {
     let mut g = condition(g, if maximize { -1.0 } else { 1.0 }, clip_value);
+    if l1_decay == 0.0 {
+        return g;
+    }
     if p > 0.0 {
         g += l1_decay as f32;
     } else if p < 0.0 {

@@ -142,7 +142,7 @@ pub trait Rule: Clone + Send + Sync {
     /// [`Error::Hyperparameter`] names the first that does not.
     fn check(&self) -> Result<(), Error>;
 
-    /// What the rule has of the options that every optimizer shares; their decorators go around its formula. A rule
+    /// What the rule has of the options that every optimizer shares; they are done around its formula. A rule
     /// without any says `Shared::new(self.lr)`.
     fn shared(&self) -> Shared;
 

@@ -11,9 +11,10 @@ use std::ops::DerefMut;
 /// Parameters, gradients, two slots of state, and what is beside them.
 const STREAMS: usize = 5;
 
-/// How far apart in their pages the streams begin, at the same place or with a distance between each two, and whether state is
-/// in huge pages.
-pub(crate) const LAYOUTS: [(usize, bool); 4] = [(0, false), (512, false), (832, false), (512, true)];
+/// How far apart in their pages the streams begin, at the same place or with a distance between each two, and from which stream
+/// on they are in huge pages: none, state, all.
+pub(crate) const LAYOUTS: [(usize, usize); 5] =
+    [(0, STREAMS), (512, STREAMS), (832, STREAMS), (512, 2), (512, 0)];
 
 /// The units that one thread takes at a time, 2^15 parameters as in the crate.
 const GRAIN: usize = (1 << 15) / UNIT;
@@ -37,16 +38,18 @@ struct Streams {
 }
 
 impl Ceiling {
-    pub(crate) fn new(row: &Row, n: usize, (apart, huge): (usize, bool)) -> Self {
+    pub(crate) fn new(row: &Row, n: usize, (apart, first_huge): (usize, usize)) -> Self {
         const PAGE: usize = 4096;
         let (units, streams) = (n / UNIT, row.streams());
         assert!(streams.len() <= STREAMS);
         let words = from_fn(|k| streams.get(k).map_or(0, |(bytes, _)| bytes / 4));
         let memory: [Memory; STREAMS] = from_fn(|k| {
             let len = units * words[k] + PAGE / 4;
-            let huge = huge && (2..4).contains(&k);
-            let mut memory: Memory =
-                if huge { Box::new(Buffer::zeroed(len).expect("memory")) } else { Box::new(vec![0.0; len]) };
+            let mut memory: Memory = if k >= first_huge {
+                Box::new(Buffer::zeroed(len).expect("memory"))
+            } else {
+                Box::new(vec![0.0; len])
+            };
             // As pages that have never been written are all the same one.
             memory.fill(1.0);
             memory

@@ -3,9 +3,11 @@
 use lanestep::Buffer;
 use std::ops::{Deref, DerefMut};
 
+type Memory = Box<dyn DerefMut<Target = [f32]> + Send + Sync>;
+
 /// Numbers that begin where an allocator puts them, or at an offset of a page.
 pub(crate) struct Placed {
-    memory: Box<dyn DerefMut<Target = [f32]>>,
+    memory: Memory,
     start: usize,
     len: usize,
 }
@@ -24,7 +26,7 @@ impl Placed {
         Self::within(Box::new(memory), numbers, Some(offset))
     }
 
-    fn within(memory: Box<dyn DerefMut<Target = [f32]>>, numbers: &[f32], offset: Option<usize>) -> Self {
+    fn within(memory: Memory, numbers: &[f32], offset: Option<usize>) -> Self {
         let start = offset.map_or(0, |offset| (PAGE + offset - memory.as_ptr().addr() % PAGE) % PAGE / 4);
         let mut placed = Self { memory, start, len: numbers.len() };
         placed.copy_from_slice(numbers);
@@ -55,6 +57,8 @@ pub(crate) enum Layout {
     StateApart,
     /// The same with state in huge pages.
     StateHuge,
+    /// All apart from each other and in huge pages.
+    Huge,
     /// All apart from each other.
     Apart,
     /// All at the beginning of a page.
@@ -63,14 +67,15 @@ pub(crate) enum Layout {
 
 impl Layout {
     /// Those that a ceiling is the best of.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Vecs, Self::StateApart, Self::StateHuge, Self::Apart, Self::Pages];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Vecs, Self::StateApart, Self::StateHuge, Self::Huge, Self::Apart, Self::Pages];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Vecs => "vecs",
             Self::StateApart => "state-apart",
             Self::StateHuge => "state-huge",
+            Self::Huge => "huge",
             Self::Apart => "apart",
             Self::Pages => "pages",
         }
@@ -81,7 +86,7 @@ impl Layout {
         match self {
             Self::Vecs => None,
             Self::StateApart | Self::StateHuge if k < 2 => None,
-            Self::StateApart | Self::StateHuge | Self::Apart => Some(512 * k % 4096),
+            Self::StateApart | Self::StateHuge | Self::Huge | Self::Apart => Some(512 * k % 4096),
             Self::Pages => Some(0),
         }
     }
@@ -107,14 +112,11 @@ impl Data {
 
     /// The same numbers elsewhere.
     pub(crate) fn laid_out(&self, layout: Layout) -> Self {
-        let state = (2..).zip(&self.state).map(|(k, slot)| match layout.offset(k) {
-            Some(offset) if layout == Layout::StateHuge => Placed::huge(slot, offset),
-            offset => Placed::new(slot, offset),
-        });
-        Self {
-            params: Placed::new(&self.params, layout.offset(0)),
-            grads: Placed::new(&self.grads, layout.offset(1)),
-            state: state.collect(),
-        }
+        let placed = |k: usize, numbers: &[f32]| match (layout.offset(k), layout) {
+            (Some(offset), Layout::StateHuge | Layout::Huge) => Placed::huge(numbers, offset),
+            (offset, _) => Placed::new(numbers, offset),
+        };
+        let state = (2..).zip(&self.state).map(|(k, slot)| placed(k, slot));
+        Self { params: placed(0, &self.params), grads: placed(1, &self.grads), state: state.collect() }
     }
 }

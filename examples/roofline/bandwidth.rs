@@ -76,7 +76,7 @@ fn step(parallel: bool, data: &mut Data) {
 impl Bandwidth {
     pub(crate) fn print(&self) {
         let len = self.len;
-        println!("\nGB/s, best of four layouts; in DRAM, streams of {} MB each", len * 4 / 1_000_000);
+        println!("\nGB/s, best of six layouts; in DRAM, streams of {} MB each", len * 4 / 1_000_000);
         println!("{:36}   read   copy  step-shaped (reads 4, writes 3)", "");
         for (count, [read, copy, step]) in &self.in_dram {
             println!("{:36} {read:6.1} {copy:6.1} {step:6.1}", format!("DRAM, {}", threads(*count)));

@@ -43,7 +43,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
 fn time(row: &row::Row, bench: &Bench, small: &Data, large: &Data) -> [Timing; 3] {
     let ready = |n: usize, data: &Data| {
         let step = Step::new(*row, data, Level::best(), Parallelism::default());
-        (n, step, LAYOUTS.map(|apart| Ceiling::new(row, n, apart)))
+        (n, step, LAYOUTS.map(|layout| Ceiling::new(row, n, layout)))
     };
     let (mut in_l2, mut in_dram) = (ready(IN_L2, small), ready(bench.in_dram, large));
     let turns = |pool: &ThreadPool, (n, step, ceilings): &mut (usize, Step, [Ceiling; LAYOUTS.len()])| {

@@ -11,7 +11,7 @@
 //! A step reads parameters, gradients and state, and writes parameters and state. Its ceiling is the same streams with next to no
 //! arithmetic, the best of several layouts, in turns with the step: what a step takes longer than that is arithmetic or
 //! overhead. Times are medians. Bytes are counted once for each time they are read or written; GB are 10^9. All parameters
-//! and gradients are from `Buffer::together`. Before it is timed, each step is checked against `lanestep::reference`.
+//! and gradients are from `Buffer::together`. Before it is timed, each step is checked against `lanestep::reference`, that of a layerwise rule in the cache.
 //!
 //! On a machine with several NUMA nodes, the numbers lie on the node of the thread that made them. There,
 //! `numactl --interleave=all cargo run ...` is what a machine can do as a whole.

@@ -22,10 +22,10 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(machine: &Machine, quick: bool) -> Result<Self> {
-        // Streams of a quarter of a gigabyte, or of half of one where caches are large; six sets, of a rule with four slots.
+        // Streams of a quarter of a gigabyte, or of half of one where caches are large; eight sets, of a rule with four slots.
         let large_caches = machine.last_cache() > 64 << 20;
         let mut in_dram = 1 << if quick { 22 } else { 24 + usize::from(large_caches) };
-        while machine.memory().is_some_and(|free| 6 * 6 * 4 * in_dram > free / 3 * 2) {
+        while machine.memory().is_some_and(|free| 8 * 6 * 4 * in_dram > free / 3 * 2) {
             in_dram /= 2;
         }
         Ok(Self {

@@ -68,7 +68,8 @@ fn huge(bytes: usize) -> Option<Option<MmapMut>> {
     let memory = bytes.checked_add(HUGE + BEYOND).map(|len| len.next_multiple_of(4)).and_then(map);
     Some(memory.inspect(|memory| {
         let first = memory.as_ptr().addr().next_multiple_of(HUGE) - memory.as_ptr().addr();
-        // Without, they are small: the system may have no huge ones at all.
+        // Without, they are small: the system may have no huge ones at all. Or all are huge, where nobody asks.
         let _ = memory.advise_range(Advice::HugePage, first, whole);
+        let _ = memory.advise_range(Advice::NoHugePage, first + whole, memory.len() - first - whole);
     }))
 }

@@ -27,77 +27,98 @@ pub(crate) struct Condition {
 
 impl Condition {
     /// Makes of gradients what the formula is to see, beside parameters that it has not updated yet.
-    pub(super) fn gradients(&self, level: Level, params: &[f32], grads: &[f32], to: &mut [f32]) {
-        let over: Streams<'_, 0> = Streams { params: to, grads, state: [] };
-        if self.clip < f32::INFINITY || self.l1_decay != 0.0 {
-            over.params.copy_from_slice(grads);
-            walk(level, &Conditioned(*self), Streams { grads: params, ..over });
-        } else if let Some(factor) = self.scale.factor() {
-            walk(level, &Multiplied(factor), over);
-        } else {
-            walk(level, &Scaled(self.scale), over);
+    pub(super) fn gradients(&self, level: Level, params: &[f32], grads: &mut [f32]) {
+        match self.scale.factor() {
+            Some(factor) => pass(level, &Multiplied(factor), grads, params),
+            None => pass(level, &Scaled(self.scale), grads, params),
+        }
+        if self.clip < f32::INFINITY {
+            pass(level, &Bounded(-self.clip, self.clip), grads, params);
+        }
+        if self.l1_decay != 0.0 {
+            pass(level, &Drawn(self.l1_decay), grads, params);
         }
     }
 
-    /// The same in place.
-    pub(super) fn apply(&self, level: Level, params: &[f32], grads: &mut [f32]) {
-        let over: Streams<'_, 0> = Streams { params: grads, grads: params, state: [] };
-        walk(level, &Conditioned(*self), over);
-    }
-
-    /// Clamps parameters that the formula has updated.
+    /// Clamps parameters that the formula has updated, beside their gradients.
     pub(super) fn params(&self, level: Level, params: &mut [f32], grads: &[f32]) {
-        if self.bounds != (f32::NEG_INFINITY, f32::INFINITY) {
-            let over: Streams<'_, 0> = Streams { params, grads, state: [] };
-            walk(level, &Bounded(self.bounds), over);
+        let (low, high) = self.bounds;
+        if low > f32::NEG_INFINITY || high < f32::INFINITY {
+            pass(level, &Bounded(low, high), params, grads);
         }
     }
 }
 
-/// Of gradients, with what becomes of them in the place of parameters.
+/// A condition, and room for a piece of gradients under it.
+pub(super) struct Conditioned {
+    pub(super) condition: Condition,
+    grads: [f32; Self::PIECE],
+}
+
+impl Conditioned {
+    /// So many elements stay in the nearest cache.
+    pub(super) const PIECE: usize = 1 << 10;
+
+    pub(super) const fn new(condition: Condition) -> Self {
+        Self { condition, grads: [0.0; Self::PIECE] }
+    }
+
+    /// Gradients of a piece as the formula is to see them.
+    pub(super) fn gradients(&mut self, level: Level, params: &[f32], grads: &[f32]) -> &[f32] {
+        let room = &mut self.grads[..grads.len()];
+        room.copy_from_slice(grads);
+        self.condition.gradients(level, params, room);
+        room
+    }
+}
+
+/// Changes some numbers, beside others.
+fn pass(level: Level, formula: &impl Formula<0>, numbers: &mut [f32], others: &[f32]) {
+    let streams: Streams<'_, 0> = Streams { params: numbers, grads: others, state: [] };
+    walk(level, formula, streams);
+}
+
+/// By any number.
 #[derive(Clone, Copy)]
 struct Scaled(Scale);
 
 impl Formula<0> for Scaled {
     #[inline(always)]
-    fn update<L: Lane>(&self, _to: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
+    fn update<L: Lane>(&self, g: L, _p: L, []: [L; 0]) -> (L, [L; 0]) {
         (self.0.times(g), [])
     }
 }
 
-/// The same by an ordinary number, which takes half as long.
+/// By an ordinary number, which takes half as long.
 #[derive(Clone, Copy)]
 struct Multiplied(Factor);
 
 impl Formula<0> for Multiplied {
     #[inline(always)]
-    fn update<L: Lane>(&self, _to: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
+    fn update<L: Lane>(&self, g: L, _p: L, []: [L; 0]) -> (L, [L; 0]) {
         (self.0.times(g), [])
     }
 }
 
-/// Of gradients in the place of parameters, and parameters in that of gradients.
+/// The least and the largest number that stay.
 #[derive(Clone, Copy)]
-struct Conditioned(Condition);
-
-impl Formula<0> for Conditioned {
-    #[inline(always)]
-    fn update<L: Lane>(&self, g: L, p: L, []: [L; 0]) -> (L, [L; 0]) {
-        let Condition { scale, clip, l1_decay, .. } = self.0;
-        let zero = p.splat(0.0);
-        let below = L::select(p.less(zero), p.splat(-l1_decay), zero);
-        let decay = L::select(zero.less(p), p.splat(l1_decay), below);
-        (scale.times(g).clamp(-clip, clip) + decay, [])
-    }
-}
-
-/// Of parameters alone.
-#[derive(Clone, Copy)]
-struct Bounded((f32, f32));
+struct Bounded(f32, f32);
 
 impl Formula<0> for Bounded {
     #[inline(always)]
-    fn update<L: Lane>(&self, p: L, _g: L, []: [L; 0]) -> (L, [L; 0]) {
-        (p.clamp(self.0.0, self.0.1), [])
+    fn update<L: Lane>(&self, x: L, _beside: L, []: [L; 0]) -> (L, [L; 0]) {
+        (x.clamp(self.0, self.1), [])
+    }
+}
+
+/// Gradients towards the sign of their parameters.
+#[derive(Clone, Copy)]
+struct Drawn(f32);
+
+impl Formula<0> for Drawn {
+    #[inline(always)]
+    fn update<L: Lane>(&self, g: L, p: L, []: [L; 0]) -> (L, [L; 0]) {
+        let zero = p.splat(0.0);
+        (L::select(zero.less(p), g + self.0, L::select(p.less(zero), g - self.0, g)), [])
     }
 }

@@ -227,7 +227,7 @@ impl<const S: usize> Known<'_, S> {
         codec::decode(level, self.params.part(range.clone()), lower, params);
         codec::decode(level, self.grads.part(range.clone()), &[], grads);
         if let Some(condition) = self.condition {
-            condition.apply(level, params, grads);
+            condition.gradients(level, params, grads);
         }
         for (slot, shelf) in state.iter_mut().zip(self.state) {
             codec::read(level, shelf, self.start + range.start..self.start + range.end, slot);

@@ -213,7 +213,7 @@ impl<'a, 'r, const S: usize> Stage<'a, 'r, S> {
                 let decoded = &mut scratch.grads[..len];
                 codec::decode(level, grads, &[], decoded);
                 if let Some(condition) = condition {
-                    condition.apply(level, p, decoded);
+                    condition.gradients(level, p, decoded);
                 }
                 decoded
             }

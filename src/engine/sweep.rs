@@ -2,7 +2,7 @@
 
 use super::codec::Rounds;
 use super::codes::Codes;
-use super::condition::Condition;
+use super::condition::{Condition, Conditioned};
 use super::fold::{ChangeSums, join};
 use super::layer::{Known, measure};
 use super::share::share;
@@ -286,6 +286,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         if state.is_plain() && measured.is_none() {
             // One for all tensors, as it is long.
             let mut stage = None;
+            let mut conditioned = condition.map(Conditioned::new);
             for tensor in take(&mut part.span) {
                 let here = state.split_off(tensor.len());
                 match tensor {
@@ -304,7 +305,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
                         let grads = grads.plain().unwrap_or_default();
                         walk(visit.level, &formula, Streams { params, grads, state: here.plain() });
                     }
-                    tensor => visit.update(&formula, condition.as_ref(), tensor, here.plain()),
+                    tensor => visit.update(&formula, conditioned.as_mut(), tensor, here.plain()),
                 }
             }
             return Ok(());

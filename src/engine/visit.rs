@@ -2,7 +2,7 @@
 
 use super::Level;
 use super::codec;
-use super::condition::Condition;
+use super::condition::Conditioned;
 use super::fold::{BLOCK, ChangeSums};
 use super::stage::STAGE;
 use super::sweep::Follow;
@@ -12,9 +12,6 @@ use crate::formula::Average;
 use crate::store::Source;
 use crate::{Formula, Lane};
 use core::mem::take;
-
-/// So many gradients are in the nearest cache under a condition.
-const PIECE: usize = 1 << 10;
 
 /// Consecutive elements of a group, block by block.
 pub(super) struct Visit<'a, 'c> {
@@ -37,26 +34,27 @@ impl<'a> Visit<'a, '_> {
     pub(super) fn update<F: Formula<S>, const S: usize>(
         &mut self,
         formula: &F,
-        condition: Option<&Condition>,
+        mut conditioned: Option<&mut Conditioned>,
         mut tensor: Tensor<'_>,
         mut state: [&mut [f32]; S],
     ) {
-        let mut scratch = condition.map(|_| [0.0; PIECE]);
+        let condition = conditioned.as_ref().map(|conditioned| conditioned.condition);
+        let longest = if condition.is_some() { Conditioned::PIECE } else { BLOCK };
         while tensor.len() > 0 {
-            let len = if condition.is_some() { PIECE } else { BLOCK }.min(tensor.len());
+            let len = longest.min(tensor.len());
             let (mut block, rest) = tensor.split_at(len);
             let state = state.each_mut().map(|slot| slot.split_off_mut(..len).unwrap_or_default());
             let (params, grads, _) = block.parts();
             let (params, grads) =
                 (params.into_plain().unwrap_or_default(), grads.plain().unwrap_or_default());
             self.before(params);
-            if let (Some(condition), Some(scratch)) = (condition, &mut scratch) {
-                let (level, conditioned) = (self.level, &mut scratch[..len]);
-                condition.gradients(level, params, grads, conditioned);
-                walk(level, formula, Streams { params: &mut *params, grads: conditioned, state });
-                condition.params(level, params, conditioned);
-            } else {
-                walk(self.level, formula, Streams { params: &mut *params, grads, state });
+            let grads = match &mut conditioned {
+                Some(conditioned) => conditioned.gradients(self.level, params, grads),
+                None => grads,
+            };
+            walk(self.level, formula, Streams { params: &mut *params, grads, state });
+            if let Some(condition) = condition {
+                condition.params(self.level, params, grads);
             }
             self.after(params);
             block.zero();

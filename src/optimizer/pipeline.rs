@@ -1,8 +1,7 @@
 //! What is done to gradients on their way into the step, and what is found there.
 
 use crate::Error;
-use crate::engine::Condition;
-use crate::engine::{Level, Magnitude, Measure, Parallelism, Run, Tensor};
+use crate::engine::{Condition, Level, Magnitude, Measure, Parallelism, Run, Tensor};
 use crate::formula::Scale;
 use crate::rule::{Shared, range};
 

@@ -4,12 +4,11 @@ use super::range;
 use crate::formula::{Decoupled, Factor, L2};
 use crate::{Error, Formula, WithFormula};
 
-/// The options that every optimizer shares. An [`Optimizer`](crate::Optimizer) puts their decorators around a rule's
-/// formula.
+/// The options that every optimizer shares. An [`Optimizer`](crate::Optimizer) does them around a rule's formula.
 ///
 /// In this order: the gradient is clamped by value, then negated to maximize; L1 decay by the parameter's sign enters it;
-/// then `weight_decay` enters it or, decoupled, shrinks the parameter. What PyTorch has of this it has in this order. A
-/// decorator that is not asked for is not there.
+/// then `weight_decay` enters it or, decoupled, shrinks the parameter. What PyTorch has of this it has in this order. What
+/// is not asked for takes no time.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared {
     /// Learning rate; decoupled decay is scaled by it.
@@ -151,7 +150,7 @@ macro_rules! hyperparameters {
     };
 }
 
-/// Two methods of [`Rule`](super::Rule) for what [`hyperparameters`] declares; of `shared`, what decorators are to do.
+/// Two methods of [`Rule`](super::Rule) for what [`hyperparameters`] declares; of `shared`, what is done around the formula.
 macro_rules! shared_options {
     () => {
         shared_options!(shared => shared);

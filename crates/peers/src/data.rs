@@ -1,5 +1,7 @@
 //! The numbers that all peers begin with, and where they lie.
 
+use anyhow::Result;
+use lanestep::Buffer;
 use std::ops::{Deref, DerefMut};
 
 const PAGE: usize = 4096;
@@ -29,14 +31,13 @@ impl Numbers {
 
 /// Numbers that begin at a random cache line of a page, as where an allocator puts them is luck that a peer should
 /// neither profit nor suffer from in all rounds.
-#[derive(Debug)]
 pub(crate) struct Placed<T> {
-    memory: Vec<T>,
+    memory: Box<dyn DerefMut<Target = [T]>>,
     start: usize,
     len: usize,
 }
 
-impl<T: Copy + Default> Placed<T> {
+impl<T: Copy + Default + 'static> Placed<T> {
     pub(crate) fn at_random(numbers: impl ExactSizeIterator<Item = T>) -> Self {
         Self::at(fastrand::usize(..PAGE / 64) * 64, numbers)
     }
@@ -48,12 +49,22 @@ impl<T: Copy + Default> Placed<T> {
         let start = (PAGE + offset - memory.as_ptr().addr() % PAGE) % PAGE / size;
         memory.resize(start, T::default());
         memory.extend(numbers);
-        Self { memory, start, len }
+        Self { memory: Box::new(memory), start, len }
     }
 
     /// As many zeros, written one by one: pages that were never touched would all be one page.
     pub(crate) fn zeros(len: usize) -> Self {
         Self::at_random((0..len).map(|_| T::default()))
+    }
+}
+
+impl Placed<f32> {
+    /// At `offset` bytes in a page, which is a huge one where the system has them and the numbers are many.
+    pub(crate) fn huge(offset: usize, numbers: &[f32]) -> Result<Self> {
+        let mut memory = Buffer::zeroed(numbers.len() + PAGE / 4)?;
+        let start = (PAGE + offset - memory.as_ptr().addr() % PAGE) % PAGE / 4;
+        memory[start..][..numbers.len()].copy_from_slice(numbers);
+        Ok(Self { memory: Box::new(memory), start, len: numbers.len() })
     }
 }
 
@@ -72,12 +83,14 @@ impl<T> DerefMut for Placed<T> {
 }
 
 /// Each tensor on memory of its own, converted.
-pub(crate) fn placed<T: Copy + Default>(tensors: &[Vec<f32>], from: fn(f32) -> T) -> Vec<Placed<T>> {
+pub(crate) fn placed<T: Copy + Default + 'static>(
+    tensors: &[Vec<f32>],
+    from: fn(f32) -> T,
+) -> Vec<Placed<T>> {
     tensors.iter().map(|tensor| Placed::at_random(tensor.iter().map(|&x| from(x)))).collect()
 }
 
 /// All a loop of one's own needs: parameters, gradients and two moments.
-#[derive(Debug)]
 pub(crate) struct Streams {
     pub(crate) params: Vec<Placed<f32>>,
     pub(crate) grads: Vec<Placed<f32>>,

@@ -38,6 +38,9 @@ struct Args {
     /// The Python environment; it is made and filled if it does not exist.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers-venv"))]
     venv: PathBuf,
+    /// Only peers whose names begin with this, or one of these, beside lanestep and the ceiling.
+    #[arg(long)]
+    peer: Vec<String>,
     /// Rounds for each case.
     #[arg(long)]
     rounds: Option<usize>,
@@ -89,7 +92,11 @@ fn effort(args: &Args, case: &Case) -> Effort {
 fn child(args: &Args, threads: usize, say: &mut dyn FnMut(Event) -> Result<()>) -> Result<()> {
     let python = args.python.then(|| peer::python::interpreter(&args.venv));
     let (mut peers, mut present, mut absent) = (vec![], vec![], vec![]);
-    for (name, peer) in peer::all(threads, python.as_deref()) {
+    let asked = |name: &str| {
+        let always = name.starts_with(peer::lanestep::NAME) || name == peer::c::CEILING;
+        always || args.peer.is_empty() || args.peer.iter().any(|some| name.starts_with(some.as_str()))
+    };
+    for (name, peer) in peer::all(threads, python.as_deref(), &asked) {
         match peer {
             Ok(peer) => {
                 present.push((name.to_owned(), peer.about().version));

@@ -57,16 +57,17 @@ pub(crate) fn measure(
             }
         }
         let others = before.and_then(|before| Some(Ticks::now(&workers)?.others_since(before)));
-        let (share, disturbed) = others.unwrap_or((0.0, false));
+        let disturbed = others.is_some_and(|(_, disturbed)| disturbed);
         if disturbed && repeated < effort.rounds {
             repeated += 1;
             continue;
         }
-        shares.push(share);
+        shares.push(others.map(|(share, _)| share));
         times.into_iter().for_each(|(i, time)| entries[i].times.push(time));
         at_round();
     }
-    let others = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+    let others: Option<f64> = shares.iter().copied().sum();
+    let others = others.map(|sum| sum / shares.len().max(1) as f64);
     let row = |Entry { about, times, wrong, .. }: Entry<'_>| Row {
         case: case.name.clone(),
         params: case.params(),
@@ -165,7 +166,7 @@ mod tests {
             peer: peer.into(),
             format: Format::F32,
             outcome: Outcome::Timed(times.into()),
-            others: 0.0,
+            others: None,
             repeated: 0,
         };
         let rows = [

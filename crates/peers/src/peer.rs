@@ -94,15 +94,16 @@ pub(crate) fn takes_part(about: &About, case: &Case) -> bool {
 pub(crate) type Found = (&'static str, Result<Box<dyn Peer>>);
 
 /// All of them, lanestep first. Those that choose their number of threads themselves are told it by the environment.
-pub(crate) fn all(threads: usize, python: Option<&Path>) -> Vec<Found> {
+pub(crate) fn all(threads: usize, python: Option<&Path>, asked: &dyn Fn(&str) -> bool) -> Vec<Found> {
     let mut all: Vec<Found> = vec![];
     all.extend(lanestep::all());
     all.extend(loops::all());
     all.extend(c::all(threads));
     all.extend(candle::all());
     all.extend([burn::peer(), rlx::peer(false), rlx::peer(true)]);
+    all.retain(|(name, _)| asked(name));
     if let Some(python) = python {
-        all.extend(python::all(python, threads));
+        all.extend(python::all(python, threads, asked));
     }
     all
 }

@@ -20,8 +20,8 @@ pub(crate) struct Row {
     pub(crate) peer: String,
     pub(crate) format: Format,
     pub(crate) outcome: Outcome,
-    /// The share of all cores that others used, on average over the rounds.
-    pub(crate) others: f64,
+    /// The share of all cores that others used, on average over the rounds, where the system tells.
+    pub(crate) others: Option<f64>,
     /// Rounds that others disturbed.
     pub(crate) repeated: usize,
 }
@@ -92,7 +92,7 @@ pub(crate) struct Line {
     pub(crate) max: Option<f64>,
     pub(crate) ratio: Option<f64>,
     pub(crate) rounds: usize,
-    pub(crate) others: f64,
+    pub(crate) others: Option<f64>,
     pub(crate) repeated: usize,
     pub(crate) wrong: Option<String>,
 }
@@ -107,7 +107,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = String::new();
     for case in rows.chunk_by(|a, b| a.place() == b.place()) {
         let Row { params, others, repeated, .. } = &case[0];
-        let tail = format!("others took {:.1} % of the cores, {repeated} rounds repeated", 100.0 * others);
+        let others = others.map_or("an unknown share".into(), |share| format!("{:.1} %", 100.0 * share));
+        let tail = format!("others took {others} of the cores, {repeated} rounds repeated");
         _ = writeln!(text, "\n{}: {params} parameters; {tail}", case[0].place());
         for row in case {
             let line = row.line(rows);
@@ -132,6 +133,11 @@ pub(crate) fn verdict(rows: &[Row]) -> String {
         let (ours, theirs): (Vec<_>, Vec<_>) =
             case.iter().filter(|row| row.peer != CEILING).partition(|row| row.is_ours());
         for ours in ours {
+            if let Outcome::Wrong(why) = &ours.outcome {
+                _ = writeln!(text, "  {:28} {:18} WRONG: {why}", ours.place(), ours.peer);
+                (all, refuted) = (all + 1, refuted + 1);
+                continue;
+            }
             let ratio = |theirs: &&Row| Some((ours.median()? / theirs.median()?, theirs.peer.clone()));
             let like = theirs.iter().filter(|theirs| theirs.format == ours.format);
             let Some((worst, peer)) = like.filter_map(ratio).max_by(|a, b| a.0.total_cmp(&b.0)) else {
@@ -143,6 +149,6 @@ pub(crate) fn verdict(rows: &[Row]) -> String {
         }
     }
     format!(
-        "\"Never slower than a peer by more than 3 %\": {refuted} of {all} cases refute it. lanestep takes\n{text}"
+        "\"Never slower than a peer by more than 3 %\": {refuted} of {all} rows refute it. lanestep takes\n{text}"
     )
 }

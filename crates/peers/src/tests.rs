@@ -18,7 +18,7 @@ fn case(name: &str, work: Work, lens: &[usize]) -> Case {
 }
 
 fn present(threads: usize) -> Vec<Box<dyn Peer>> {
-    all(threads, None).into_iter().filter_map(|(_, peer)| peer.ok()).collect()
+    all(threads, None, &|_| true).into_iter().filter_map(|(_, peer)| peer.ok()).collect()
 }
 
 /// The eight tensors of a few are of unlike lengths, one of them of one element.
@@ -173,7 +173,7 @@ fn the_verdict_names_the_fastest_peer_of_the_same_format() {
         peer: peer.into(),
         format,
         outcome: Outcome::Timed(times.into()),
-        others: 0.0,
+        others: Some(0.0),
         repeated: 0,
     };
     let rows = [
@@ -186,7 +186,7 @@ fn the_verdict_names_the_fastest_peer_of_the_same_format() {
         row("ceiling", Format::F32, &[0.1]),
     ];
     let verdict = verdict(&rows);
-    assert!(verdict.contains("1 of 2 cases refute it"), "{verdict}");
+    assert!(verdict.contains("1 of 2 rows refute it"), "{verdict}");
     assert!(verdict.contains("1.25 x fast                   REFUTED"), "{verdict}");
     assert!(verdict.contains("1.02 x bf16"), "{verdict}");
     let table = table(&rows);
@@ -222,10 +222,27 @@ fn numbers_lie_where_they_are_put() {
 
 #[test]
 fn without_python_its_peers_are_absent_with_a_reason() {
-    let absent = python::all(Path::new("no/such/python"), 1);
+    let absent = python::all(Path::new("no/such/python"), 1, &|_| true);
     assert_eq!(absent.len(), 7);
     for (name, peer) in absent {
         let why = peer.err().map(|why| format!("{why:#}")).unwrap_or_default();
         assert!(why.starts_with("no/such/python: "), "{name}: {why}");
     }
+}
+
+#[test]
+fn a_wrong_lanestep_refutes_the_claim() {
+    let row = |peer: &str, outcome| Row {
+        case: "case".into(),
+        params: 1,
+        threads: 1,
+        peer: peer.into(),
+        format: Format::F32,
+        outcome,
+        others: None,
+        repeated: 0,
+    };
+    let rows = [row("lanestep", Outcome::Wrong("far away".into())), row("other", Outcome::Timed(vec![1.0]))];
+    let verdict = verdict(&rows);
+    assert!(verdict.contains("1 of 1 rows refute it") && verdict.contains("WRONG: far away"), "{verdict}");
 }

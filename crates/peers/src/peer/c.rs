@@ -15,8 +15,12 @@ pub(crate) const NAME: &str = "C, OpenMP";
 const FAST: &str = "C, OpenMP, -Ofast";
 pub(crate) const CEILING: &str = "ceiling";
 
-/// What the ceiling is the best of: how many bytes after each other the four streams begin in their pages.
-const LAYOUTS: [usize; 3] = [0, 512, 832];
+/// The loops as one writes them where there is one thread, though there are more.
+const ALONE: &str = "C, one thread";
+
+/// What the ceiling is the best of: how many bytes after each other the four streams begin in their pages, and whether these
+/// are huge.
+const LAYOUTS: [(usize, bool); 4] = [(0, false), (512, false), (832, false), (512, true)];
 
 #[repr(C)]
 struct Tensor {
@@ -45,7 +49,7 @@ struct C {
     functions: Rc<Functions>,
     threads: usize,
     /// Of the ceiling.
-    layout: Option<usize>,
+    layout: Option<(usize, bool)>,
 }
 
 pub(crate) fn all(threads: usize) -> Vec<Found> {
@@ -57,12 +61,14 @@ pub(crate) fn all(threads: usize) -> Vec<Found> {
     };
     let boxed = |name, peer: Result<C>| (name, peer.map(|peer| Box::new(peer) as Box<dyn Peer>));
     let exact: Result<C> = peer(NAME, EXACT, None);
-    let ceilings = LAYOUTS.map(|apart| match &exact {
-        Ok(peer) => (CEILING, Ok(Box::new(C { name: CEILING, layout: Some(apart), ..peer.clone() }) as _)),
+    let ceilings = LAYOUTS.map(|layout| match &exact {
+        Ok(peer) => (CEILING, Ok(Box::new(C { name: CEILING, layout: Some(layout), ..peer.clone() }) as _)),
         Err(why) => (CEILING, Err(anyhow::anyhow!("{why:#}"))),
     });
     let fast = boxed(FAST, peer(FAST, "-Ofast", None));
-    [boxed(NAME, exact), fast].into_iter().chain(ceilings).collect()
+    let alone = exact.as_ref().ok().filter(|_| threads > 1);
+    let alone = alone.map(|peer| boxed(ALONE, Ok(C { name: ALONE, threads: 1, ..peer.clone() })));
+    [boxed(NAME, exact), fast].into_iter().chain(alone).chain(ceilings).collect()
 }
 
 /// Linked apart from `-Ofast`: with it, a library would set the whole process to treat subnormal numbers as zeros.
@@ -109,17 +115,21 @@ impl Peer for C {
     fn start(&mut self, case: &Case, numbers: &Numbers) -> Result<Box<dyn Run + '_>> {
         let streams = match self.layout {
             None => Streams::new(numbers),
-            Some(apart) => laid_out(numbers, apart),
+            Some(layout) => laid_out(numbers, layout)?,
         };
         Ok(Box::new(Calls { peer: self, clip: case.work == Work::Clip, streams, t: 0 }))
     }
 }
 
-fn laid_out(numbers: &Numbers, apart: usize) -> Streams {
-    let stream = |k: usize| {
-        numbers.params.iter().map(|tensor| Placed::at(k * apart, tensor.iter().copied())).collect()
+fn laid_out(numbers: &Numbers, (apart, huge): (usize, bool)) -> Result<Streams> {
+    let place = |offset: usize, tensor: &Vec<f32>| match huge {
+        true => Placed::huge(offset, tensor),
+        false => Ok(Placed::at(offset, tensor.iter().copied())),
     };
-    Streams { params: stream(0), grads: stream(1), m: stream(2), v: stream(3) }
+    let stream = |k: usize| -> Result<Vec<_>> {
+        numbers.params.iter().map(|tensor| place(k * apart, tensor)).collect()
+    };
+    Ok(Streams { params: stream(0)?, grads: stream(1)?, m: stream(2)?, v: stream(3)? })
 }
 
 struct Calls<'a> {

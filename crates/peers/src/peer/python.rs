@@ -23,12 +23,12 @@ const PEERS: [(&str, &str, Format); 7] = [
     ("torch, fused, bf16", "fused", Format::Bf16),
 ];
 
-pub(crate) fn all(python: &Path, threads: usize) -> Vec<Found> {
+pub(crate) fn all(python: &Path, threads: usize, asked: &dyn Fn(&str) -> bool) -> Vec<Found> {
     let peer = |(name, optimizer, format)| {
         let worker = Worker::start(name, optimizer, format, python, threads);
         (name, worker.map(|worker| Box::new(worker) as Box<dyn Peer>))
     };
-    PEERS.map(peer).into()
+    PEERS.into_iter().filter(|(name, ..)| asked(name)).map(peer).collect()
 }
 
 /// Makes an environment with what the worker needs where there is none.
