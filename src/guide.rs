@@ -40,3 +40,7 @@ pub mod numbers {}
 #[cfg_attr(not(doctest), doc = include_str!("guide/links.md"))]
 #[doc = include_str!("../docs/guide/speed.md")]
 pub mod speed {}
+
+#[cfg_attr(not(doctest), doc = include_str!("guide/links.md"))]
+#[doc = include_str!("../docs/guide/cores.md")]
+pub mod cores {}
