@@ -34,7 +34,7 @@ impl Scale {
 
     /// What it multiplies by, if that takes one step.
     pub(crate) fn factor(self) -> Option<Factor> {
-        (self.unit == 0.0 && self.then == 1.0).then_some(self.by)
+        (self.unit == 0.0 && self.then >= 1.0).then_some(self.by)
     }
 
     /// `x` times the coefficient.
