@@ -5,7 +5,9 @@
 use crate::cases::{assert_bits, hostile, ordinary};
 use lanestep::formula::Factor;
 use lanestep::rule::{Shared, range};
-use lanestep::{Error, Formula, Lane, Level, Optimizer, Parallelism, Rule, WithFormula, reference};
+use lanestep::{
+    Error, Formula, Lane, Level, Optimizer, Parallelism, Pipeline, Rule, Tensor, WithFormula, reference,
+};
 
 #[derive(Clone, Debug)]
 struct PowerSign {
@@ -115,5 +117,51 @@ fn has_its_hyperparameters_checked() {
     ] {
         let error = Optimizer::new(rule, 3).unwrap_err();
         assert_eq!(error, Error::Hyperparameter { name, found, allowed });
+    }
+}
+
+/// `p - g` and nothing else, so that the sign of a zero is seen.
+#[derive(Clone, Copy)]
+struct Bare;
+
+impl Formula<0> for Bare {
+    #[inline(always)]
+    fn update<L: Lane>(&self, p: L, g: L, []: [L; 0]) -> (L, [L; 0]) {
+        (p - g, [])
+    }
+}
+
+impl Rule for Bare {
+    fn slots(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn shared(&self) -> Shared {
+        Shared { maximize: true, ..Shared::new(1.0) }
+    }
+
+    fn set_lr(&mut self, _lr: f64) {}
+
+    fn at<W: WithFormula>(&self, _t: u64, with: W) -> W::Output {
+        with.formula(*self)
+    }
+}
+
+#[test]
+fn a_negated_zero_is_the_same_where_a_copy_is_written() {
+    let begin = [-0.0_f32, 0.0, -1.0, 1.0];
+    let grads = [0.0; 4];
+    let (mut plain, mut mirrored, mut copy) = (begin, begin, [7.0_f32; 4]);
+    Optimizer::new(Bare, 4).unwrap().step(&mut plain, &grads).unwrap();
+    let tensor = Tensor::new(&mut mirrored, &grads).mirrored(&mut copy);
+    Optimizer::new(Bare, 4).unwrap().step_with(&mut [tensor], &Pipeline::default()).unwrap();
+    // The negated gradient is -0, which takes the sign off a parameter of -0.
+    let expected = begin.map(|p| p - -0.0);
+    for found in [plain, mirrored, copy] {
+        assert_bits(&found, &expected, &"after a step along -0");
     }
 }
