@@ -125,10 +125,10 @@ fn child(args: &Args, threads: usize, say: &mut dyn FnMut(Event) -> Result<()>) 
 fn parent(args: &Args) -> Result<()> {
     let cases = cases(args.quick, &args.filters);
     ensure!(!cases.is_empty(), "no case has such a name");
-    if args.python {
-        if let Err(why) = peer::python::environment(&args.venv) {
-            eprintln!("no Python: {why:#}");
-        }
+    if args.python
+        && let Err(why) = peer::python::environment(&args.venv)
+    {
+        eprintln!("no Python: {why:#}");
     }
     let all = std::thread::available_parallelism()?.get();
     let mut counts = vec![1, all];
