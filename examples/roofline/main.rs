@@ -19,6 +19,7 @@
 //! Prints tables that fit an issue, and draws them to `target/roofline.svg`.
 
 mod bandwidth;
+#[path = "../../benches/step/ceiling.rs"]
 mod ceiling;
 #[path = "../../benches/step/data.rs"]
 #[allow(dead_code, reason = "the bench names its layouts")]

@@ -127,6 +127,6 @@ fn row(rule: AnyRule, bench: &Bench, in_l2: &mut Streams, in_dram: &mut Streams)
     // All threads first, so that each has the pages of its state.
     let all = time(true, &mut large, in_dram);
     let timings = [time(false, &mut small, in_l2), time(false, &mut large, in_dram), all];
-    let bytes = passes(false).bytes(rule.slots().len());
+    let bytes = (4 * passes(false).streams(rule.slots().len())) as f64;
     Ok(Row { name: rule.name(), bytes, timings })
 }

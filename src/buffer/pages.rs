@@ -22,7 +22,7 @@ impl Pages {
     pub(super) fn zeroed(len: usize) -> Option<Self> {
         #[cfg(all(feature = "huge-pages", target_os = "linux"))]
         if let Some(huge) = huge(len.checked_mul(4)?) {
-            return Some(Self { memory: Memory::Huge(huge?), unit: HUGE });
+            return Some(Self { memory: Memory::Huge(huge), unit: HUGE });
         }
         // What is shorter than half a page only begins on a cache line, as it would mostly be gap.
         let unit = if len < super::PAGE / 8 { super::LINE } else { super::PAGE };
@@ -53,23 +53,21 @@ impl Pages {
 #[cfg(all(feature = "huge-pages", target_os = "linux"))]
 const HUGE: usize = 1 << 21;
 
-/// Bytes that are in huge pages as far as these fill them, if they fill any; where there is no memory, `Some(None)`. A step
+/// Bytes that are in huge pages as far as these fill them, if they fill any and there is memory. A step
 /// walks along several arrays at once and needs another page of each with every 4,096 bytes, so that it often waits for the
 /// translation of an address. Many systems have huge pages for those alone who ask for them.
 #[cfg(all(feature = "huge-pages", target_os = "linux"))]
-fn huge(bytes: usize) -> Option<Option<MmapMut>> {
+fn huge(bytes: usize) -> Option<MmapMut> {
     // The last page may be a little longer than what it is for.
     const BEYOND: usize = HUGE / 8;
     let whole = bytes.checked_add(BEYOND)? / HUGE * HUGE;
     if whole == 0 {
         return None;
     }
-    let map = |len: usize| MmapMut::map_anon(len).ok();
-    let memory = bytes.checked_add(HUGE + BEYOND).map(|len| len.next_multiple_of(4)).and_then(map);
-    Some(memory.inspect(|memory| {
-        let first = memory.as_ptr().addr().next_multiple_of(HUGE) - memory.as_ptr().addr();
-        // Without, they are small: the system may have no huge ones at all. Or all are huge, where nobody asks.
-        let _ = memory.advise_range(Advice::HugePage, first, whole);
-        let _ = memory.advise_range(Advice::NoHugePage, first + whole, memory.len() - first - whole);
-    }))
+    let memory = MmapMut::map_anon(bytes.checked_add(HUGE + BEYOND)?).ok()?;
+    let first = memory.as_ptr().addr().next_multiple_of(HUGE) - memory.as_ptr().addr();
+    // Without, they are small: the system may have no huge ones at all. Or all are huge, where nobody asks.
+    let _ = memory.advise_range(Advice::HugePage, first, whole);
+    let _ = memory.advise_range(Advice::NoHugePage, first + whole, memory.len() - first - whole);
+    Some(memory)
 }

@@ -286,7 +286,7 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
         if state.is_plain() && measured.is_none() {
             // One for all tensors, as it is long.
             let mut stage = None;
-            let mut conditioned = condition.map(Conditioned::new);
+            let mut conditioned = None;
             for tensor in take(&mut part.span) {
                 let here = state.split_off(tensor.len());
                 match tensor {
@@ -305,7 +305,11 @@ impl WithFormula for Update<'_, '_, '_, '_, '_> {
                         let grads = grads.plain().unwrap_or_default();
                         walk(visit.level, &formula, Streams { params, grads, state: here.plain() });
                     }
-                    tensor => visit.update(&formula, conditioned.as_mut(), tensor, here.plain()),
+                    tensor => {
+                        let conditioned = condition
+                            .map(|condition| conditioned.get_or_insert_with(|| Conditioned::new(condition)));
+                        visit.update(&formula, conditioned, tensor, here.plain());
+                    }
                 }
             }
             return Ok(());
